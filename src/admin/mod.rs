@@ -1,0 +1,1 @@
+//! The admin listener: HTTP API over a control handle.

@@ -1,0 +1,1 @@
+//! Wiring: from settings and a snapshot to a running sidecar.

@@ -1,0 +1,1 @@
+//! Configuration files: serde structs, one file a section; all problems at once.

@@ -1,0 +1,1 @@
+//! The handle on a running sidecar: arm, disarm, halt, swap the snapshot, read counters.

@@ -1,0 +1,1 @@
+//! The built-in model server, and the story that `hormesis demo` tells.

@@ -1,0 +1,128 @@
+//! What the bytes mean. A protocol describes calls, tells the units of an answer apart and writes
+//! errors as its own servers would. It knows nothing of rules, faults, metrics or upstreams.
+//!
+//! A new protocol is one file here, one `mod` line and one registry line.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::call::{Call, Description, Field, Found};
+use crate::effect::Answer;
+use crate::view::Usage;
+
+/// A protocol over HTTP messages. Implementations are stateless: one static value serves all calls.
+pub trait Dialect: Debug + Send + Sync {
+    /// What the head alone tells.
+    fn describe(&self, head: &RequestHead<'_>) -> Description;
+
+    /// JSON pointers into the request body that would complete this description (`/model`,
+    /// `/stream`); empty where the head told all, or where the call has no such body.
+    fn pointers(
+        &self,
+        head: &RequestHead<'_>,
+        description: &Description,
+    ) -> &'static [&'static str];
+
+    /// Completes a description with what a look into the body found. A pointer that is not in the
+    /// body is not in `found`.
+    fn complete(&self, description: &mut Description, found: &[Found]);
+
+    /// A framer for the body of this answer; `None` where it has no units.
+    fn framer(&self, description: &Description, head: &ResponseHead<'_>)
+    -> Option<Box<dyn Framer>>;
+
+    /// The error as this protocol's servers would send it in place of a whole answer.
+    fn error(&self, answer: &Answer, call: &Call<'_>) -> NativeError;
+
+    /// The error as it would come in the middle of a streamed answer: bytes of the body. `None`
+    /// where this protocol can only break off.
+    fn error_in_stream(&self, answer: &Answer, description: &Description) -> Option<Vec<u8>>;
+
+    /// What a finished JSON answer reports of its token counts, if it does.
+    fn usage(&self, body: &Value) -> Option<Usage>;
+
+    /// Whether a unit of the answer reports an error: `ok` streams have none.
+    fn is_error_unit(&self, unit: &[u8]) -> bool;
+}
+
+/// The parts of a request head that a dialect reads.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    pub method: &'a str,
+    /// Without the query.
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    pub fields: &'a [Field<'a>],
+}
+
+/// The parts of a response head that a dialect reads.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    pub status: u16,
+    pub fields: &'a [Field<'a>],
+}
+
+/// The first value of a header as text; names compare without case.
+pub fn field<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a str> {
+    fields
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case(name))
+        .and_then(|field| std::str::from_utf8(field.value).ok())
+}
+
+/// Cuts a stream of body bytes (transfer coding removed) into units. Any split of the same bytes
+/// gives the same units. Holds at most [`UNIT_CAP`] bytes of an unfinished unit.
+pub trait Framer: Debug {
+    /// Takes the next bytes; appends the units that end within them. Never panics.
+    fn push(&mut self, bytes: &[u8], ends: &mut Vec<UnitEnd>);
+
+    /// The stream has ended: what the bytes after the last unit are, if there were any.
+    fn finish(&mut self) -> Option<UnitKind>;
+
+    /// Token counts that the units seen so far reported.
+    fn usage(&self) -> Option<Usage> {
+        None
+    }
+
+    /// Whether a unit so far reported an error.
+    fn saw_error(&self) -> bool {
+        false
+    }
+
+    /// Whether the protocol's own end mark was seen (`[DONE]`); `None` where it has none.
+    fn saw_end(&self) -> Option<bool> {
+        None
+    }
+}
+
+/// The longest unit that is kept together; the rest of a longer one passes as [`UnitKind::Control`].
+pub const UNIT_CAP: usize = 1 << 20;
+
+/// Where a unit ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitEnd {
+    /// Bytes of the current push that belong to this unit or those before it: in `1..=bytes.len()`.
+    pub at: usize,
+    pub kind: UnitKind,
+}
+
+/// What a unit is to faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitKind {
+    /// Role, usage, `[DONE]`, comments: keeps its order, is never paced.
+    Control,
+    /// Has content: text, reasoning, refusal or a tool-call delta.
+    Token,
+}
+
+/// An error as a protocol says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativeError {
+    pub status: StatusCode,
+    /// Without `content-length`, which the driver sets.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    pub body: Vec<u8>,
+}

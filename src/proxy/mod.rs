@@ -1,0 +1,1 @@
+//! The driver: interprets effects, and knows no fault kind and no protocol by name.

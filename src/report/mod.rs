@@ -1,0 +1,1 @@
+//! Renderers over records and ledgers, one file a format.

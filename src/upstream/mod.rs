@@ -1,0 +1,1 @@
+//! How upstreams are reached: connectors, pools, name resolution.
