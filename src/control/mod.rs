@@ -34,13 +34,16 @@ struct Inner {
     energy: OnceLock<EnergySource>,
     // Taken by the control plane only.
     state: Mutex<State>,
-    halt_file: Option<HaltFile>,
+    // A lock of its own, held while the disk works: reads of the state do not wait for it.
+    halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     halt: Option<Halt>,
+    /// Orders to halt so far.
+    halts: u64,
     /// By name of the listener: the address that it is bound to.
     bound: BTreeMap<String, String>,
 }
@@ -75,9 +78,9 @@ impl Handle {
             energy: OnceLock::new(),
             state: Mutex::new(State {
                 halt,
-                bound: BTreeMap::new(),
+                ..State::default()
             }),
-            halt_file,
+            halt_file: halt_file.map(Mutex::new),
             draining: AtomicBool::new(false),
         })))
     }
@@ -104,39 +107,53 @@ impl Handle {
     /// Where it could not be written to the state directory. It holds all the same, but not over
     /// a restart.
     pub fn halt(&self, reason: &str) -> Result<Halt, StateError> {
-        let mut state = self.state();
-        // First the deed, then the paper: a full disk must not keep faults going.
-        let first = state.halt.is_none();
-        let halt = state.halt.get_or_insert_with(|| Halt::now(reason)).clone();
-        self.0.live.set_halted(true);
-        self.revoke_all();
-        if first {
-            tracing::warn!(reason = %halt.reason, "halted: no fault acts until it is resumed");
-        }
+        // First the deed, then the paper: a full or slow disk must not keep faults going.
+        let halt = {
+            let mut state = self.state();
+            if state.halt.is_none() {
+                tracing::warn!(%reason, "halted: no fault acts until it is resumed");
+            }
+            state.halts += 1;
+            let halt = state.halt.get_or_insert_with(|| Halt::now(reason)).clone();
+            self.0.live.set_halted(true);
+            self.revoke_all();
+            halt
+        };
         match &self.0.halt_file {
-            Some(file) => file.write(&halt).map(|()| halt),
+            Some(file) => lock(file).write(&halt).map(|()| halt),
             None => Ok(halt),
         }
     }
 
-    /// Lets faults act again on calls to come; `false` where nothing was halted.
+    /// Lets faults act again on calls to come; `false` where nothing was halted, or where a new
+    /// halt came in between.
     ///
     /// # Errors
     /// Where the kept halt could not be removed: then it still holds.
     pub fn resume(&self) -> Result<bool, StateError> {
-        let mut state = self.state();
-        if state.halt.is_none() {
+        let Some(halts) = self.halts() else {
             return Ok(false);
-        }
+        };
         // The other way round than a halt: what cannot be kept is not done.
-        if let Some(file) = &self.0.halt_file {
+        let file = self.0.halt_file.as_ref().map(lock);
+        if let Some(file) = &file {
             file.remove()?;
+        }
+        let mut state = self.state();
+        if state.halts != halts {
+            // That halt waits for the file and writes it again.
+            return Ok(false);
         }
         state.halt = None;
         self.0.live.set_halted(false);
         self.0.live.ring();
         tracing::warn!("resumed: armed rules act again");
         Ok(true)
+    }
+
+    fn halts(&self) -> Option<u64> {
+        let state = self.state();
+        state.halt.as_ref().map(|_| state.halts)
     }
 
     /// The halt that holds.
@@ -225,9 +242,13 @@ impl Handle {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics between two changes of one state, so that it is whole even then.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
+}
+
+/// Nothing panics between two changes of what these locks guard, so that it is whole even then.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Handle {

@@ -14,13 +14,15 @@ pub struct EnergyLine {
     pub call: u64,
     /// Above idle. `None`: nothing resolves it, which is not 0.
     pub dynamic: Option<MicroJoules>,
+    /// The part of it that the upstream spent after the call was cut.
+    pub zombie: Option<MicroJoules>,
     /// The call's share of what the machine draws anyway.
     pub idle: Option<MicroJoules>,
     /// The least and the most that the call can have cost.
     pub low: Option<MicroJoules>,
     pub high: Option<MicroJoules>,
     /// How the figure came about: measured, modelled, assumed.
-    pub tier: &'static str,
+    pub tier: Option<&'static str>,
     /// How windows were split among calls.
     pub split: &'static str,
     pub windows: u32,
@@ -29,12 +31,15 @@ pub struct EnergyLine {
     pub meters: Vec<Arc<str>>,
     /// Mean number of calls at work beside it, itself included.
     pub concurrency: Option<f64>,
+    /// What is to be known before the figure is compared with another.
+    pub flags: Vec<&'static str>,
 }
 
 /// The energy of the whole process so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct EnergyTotals {
-    pub tier: &'static str,
+    /// The weakest tier of the meters that count.
+    pub tier: Option<&'static str>,
     pub meters: Vec<Arc<str>>,
     /// By name of the outcome.
     pub by_outcome: BTreeMap<&'static str, OutcomeEnergy>,

@@ -108,15 +108,19 @@ pub(crate) struct EnergyForm<'a> {
     kind: &'static str,
     call: u64,
     dyn_uj: Option<MicroJoules>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zombie_uj: Option<MicroJoules>,
     idle_uj: Option<MicroJoules>,
     lo_uj: Option<MicroJoules>,
     hi_uj: Option<MicroJoules>,
-    tier: &'a str,
+    tier: Option<&'static str>,
     split: &'a str,
     windows: u32,
     gap_ms: u64,
     meters: &'a [Arc<str>],
     concurrency: Option<f64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    flags: &'a [&'static str],
 }
 
 impl ToLine for Record {
@@ -165,6 +169,7 @@ impl ToLine for EnergyLine {
             kind: "energy",
             call: self.call,
             dyn_uj: self.dynamic,
+            zombie_uj: self.zombie,
             idle_uj: self.idle,
             lo_uj: self.low,
             hi_uj: self.high,
@@ -174,6 +179,7 @@ impl ToLine for EnergyLine {
             gap_ms: self.gap_ms,
             meters: &self.meters,
             concurrency: self.concurrency,
+            flags: &self.flags,
         }
     }
 }
@@ -263,3 +269,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
         .min(LAST);
     humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + since).to_string()
 }
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;
