@@ -138,7 +138,7 @@ pub fn rebuild_response(
         match edit.framing {
             Some(_) if field.framing => {}
             None if field.framing && response.framing == Framing::None => {
-                line(out, name, field.value(head))
+                line(out, name, field.value(head));
             }
             None if field.framing => {
                 if !length_written {

@@ -358,6 +358,10 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 /// One pass over the fields of a head.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent finding of the pass"
+)]
 struct FieldScan<'b> {
     bytes: &'b [u8],
     fields: Fields,
@@ -407,7 +411,7 @@ impl<'b> FieldScan<'b> {
                 self.host = u8::try_from(self.fields.len()).ok();
             }
             6 if is(name, "expect") => {
-                self.expects_continue = value.eq_ignore_ascii_case(b"100-continue")
+                self.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
             }
             7 if is(name, "upgrade") => {
                 hop = true;
