@@ -187,12 +187,18 @@ impl Samples<'_> {
         labels: &[(&str, &str)],
         value: impl EncodeCounterValue,
     ) -> fmt::Result {
-        self.0
-            .encode_family(&labels)?
-            .encode_counter::<NoLabelSet, _, u64>(&value, None)
+        // An empty family would be written as `{}`.
+        if labels.is_empty() {
+            return self.0.encode_counter::<NoLabelSet, _, u64>(&value, None);
+        }
+        let mut family = self.0.encode_family(&labels)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
     pub(crate) fn gauge(&mut self, labels: &[(&str, &str)], value: u64) -> fmt::Result {
+        if labels.is_empty() {
+            return self.0.encode_gauge(&value);
+        }
         self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 

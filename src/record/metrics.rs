@@ -149,16 +149,6 @@ pub static METRICS: &[Metric] = &[
         },
     },
     Metric {
-        name: "hormesis_connections",
-        kind: MetricKind::Gauge,
-        unit: Unit::Number,
-        labels: CALL_LABELS,
-        help: "Connections of clients that are open.",
-        samples: |scrape, samples| {
-            per_slot(scrape, samples, SlotTotals::connections, Samples::gauge)
-        },
-    },
-    Metric {
         name: "hormesis_connections_total",
         kind: MetricKind::Counter,
         unit: Unit::Number,
@@ -251,6 +241,16 @@ pub static METRICS: &[Metric] = &[
         labels: &[],
         help: "Energy that the machine draws whether calls come or not.",
         samples: |scrape, samples| energy(scrape, samples, |it| it.idle),
+    },
+    Metric {
+        name: "hormesis_open_connections",
+        kind: MetricKind::Gauge,
+        unit: Unit::Number,
+        labels: CALL_LABELS,
+        help: "Connections of clients that are open.",
+        samples: |scrape, samples| {
+            per_slot(scrape, samples, SlotTotals::connections, Samples::gauge)
+        },
     },
     Metric {
         name: "hormesis_rule_active_calls",
