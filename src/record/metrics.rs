@@ -110,7 +110,7 @@ pub static METRICS: &[Metric] = &[
                     ("request", slot.request_bytes),
                     ("response", slot.response_bytes),
                 ] {
-                    samples.counter(&[listener, protocol, ("direction", direction)], count)?;
+                    samples.counter(&[listener, protocol, ("direction", direction)], &count)?;
                 }
             }
             Ok(())
@@ -143,7 +143,7 @@ pub static METRICS: &[Metric] = &[
                     ("outcome", call.outcome.as_str()),
                     ("origin", call.origin.as_str()),
                 ];
-                samples.counter(&labels, call.count)?;
+                samples.counter(&labels, &call.count)?;
             }
             Ok(())
         },
@@ -156,7 +156,9 @@ pub static METRICS: &[Metric] = &[
         help: "Connections of clients that were accepted.",
         samples: |scrape, samples| {
             let opened = |slot: &SlotTotals| slot.connections_opened;
-            per_slot(scrape, samples, opened, Samples::counter)
+            per_slot(scrape, samples, opened, |samples, labels, count| {
+                samples.counter(labels, &count)
+            })
         },
     },
     Metric {
@@ -165,7 +167,7 @@ pub static METRICS: &[Metric] = &[
         unit: Unit::Number,
         labels: &[],
         help: "Lines of the decision log that were lost to a full ring or a file that could not be written.",
-        samples: |scrape, samples| samples.counter(&[], scrape.decisions_dropped),
+        samples: |scrape, samples| samples.counter(&[], &scrape.decisions_dropped),
     },
     Metric {
         name: "hormesis_decisions_written_total",
@@ -173,7 +175,7 @@ pub static METRICS: &[Metric] = &[
         unit: Unit::Number,
         labels: &[],
         help: "Lines of the decision log that were written.",
-        samples: |scrape, samples| samples.counter(&[], scrape.decisions_written),
+        samples: |scrape, samples| samples.counter(&[], &scrape.decisions_written),
     },
     Metric {
         name: "hormesis_energy_joules_total",
@@ -190,7 +192,7 @@ pub static METRICS: &[Metric] = &[
                     ("listener", &class.listener),
                     ("rule", &class.rule),
                 ];
-                samples.counter(&labels, class.energy.joules())?;
+                samples.counter(&labels, &class.energy.joules())?;
             }
             Ok(())
         },
@@ -209,7 +211,7 @@ pub static METRICS: &[Metric] = &[
                         ("fault", fault.fault),
                         ("result", result),
                     ];
-                    samples.counter(&labels, count)?;
+                    samples.counter(&labels, &count)?;
                 }
             }
             Ok(())
@@ -222,7 +224,7 @@ pub static METRICS: &[Metric] = &[
         labels: &[],
         help: "Time for which no meter gave a reading.",
         samples: |scrape, samples| match &scrape.energy {
-            Some(energy) => samples.counter(&[], energy.gap_s),
+            Some(energy) => samples.counter(&[], &energy.gap_s),
             None => Ok(()),
         },
     },
@@ -287,7 +289,7 @@ pub static METRICS: &[Metric] = &[
         samples: |scrape, samples| {
             for rule in &scrape.rules {
                 for (reason, count) in rule.denied.by_reason() {
-                    samples.counter(&[("rule", &rule.name), ("reason", reason)], count)?;
+                    samples.counter(&[("rule", &rule.name), ("reason", reason)], &count)?;
                 }
             }
             Ok(())
@@ -301,7 +303,7 @@ pub static METRICS: &[Metric] = &[
         help: "Calls that the rule's trigger hit.",
         samples: |scrape, samples| {
             for rule in &scrape.rules {
-                samples.counter(&[("rule", &rule.name)], rule.hit)?;
+                samples.counter(&[("rule", &rule.name)], &rule.hit)?;
             }
             Ok(())
         },
@@ -314,7 +316,7 @@ pub static METRICS: &[Metric] = &[
         help: "Calls that the rule selected.",
         samples: |scrape, samples| {
             for rule in &scrape.rules {
-                samples.counter(&[("rule", &rule.name)], rule.selected)?;
+                samples.counter(&[("rule", &rule.name)], &rule.selected)?;
             }
             Ok(())
         },
@@ -378,7 +380,7 @@ fn energy(
     part: impl Fn(&super::EnergyTotals) -> Option<MicroJoules>,
 ) -> fmt::Result {
     match scrape.energy.as_ref().and_then(part) {
-        Some(sum) => samples.counter(&[], sum.joules()),
+        Some(sum) => samples.counter(&[], &sum.joules()),
         None => Ok(()),
     }
 }
