@@ -15,6 +15,15 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
+    /// A set of nothing but cells, for tests of what only arms, disarms and counts.
+    #[cfg(test)]
+    pub(crate) fn of_cells(cells: Vec<Arc<RuleCell>>) -> Self {
+        Self {
+            cells,
+            ..Self::default()
+        }
+    }
+
     /// The rules that watch a listener, by its index in the snapshot.
     pub fn listener(&self, listener: usize) -> Option<&ListenerRules> {
         self.listeners.get(listener)
