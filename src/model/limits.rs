@@ -71,7 +71,11 @@ impl Limiter {
                 .spend_if(|| self.take()),
             None => self.take(),
         };
-        if goes { Admission::Go } else { Admission::Refuse }
+        if goes {
+            Admission::Go
+        } else {
+            Admission::Refuse
+        }
     }
 
     /// Calls inside now; always 0 where `concurrent` is not limited.
@@ -88,8 +92,7 @@ impl Limiter {
             let room = self.concurrent.is_none_or(|limit| active < limit)
                 && self.total.is_none_or(|limit| total < limit);
             room.then(|| {
-                word + u64::from(self.total.is_some())
-                    + self.concurrent.map_or(0, |_| ONE_ACTIVE)
+                word + u64::from(self.total.is_some()) + self.concurrent.map_or(0, |_| ONE_ACTIVE)
             })
         };
         self.word
@@ -187,11 +190,7 @@ mod tests {
         const THREADS: usize = 8;
         const TOTAL: u64 = 20_000;
         let limiter = Limiter::new(limits(3, TOTAL));
-        let (inside, most, passed) = (
-            AtomicUsize::new(0),
-            AtomicUsize::new(0),
-            AtomicU64::new(0),
-        );
+        let (inside, most, passed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| {

@@ -13,7 +13,7 @@ const ONE: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct Credit {
     share: u64,
-    credit: u64,
+    balance: u64,
     calls: [u64; SECONDS],
     second: u64,
 }
@@ -31,7 +31,7 @@ impl Credit {
         let share = (share.fraction() * ONE as f64).round() as u64;
         Self {
             share,
-            credit: 0,
+            balance: 0,
             calls: [0; SECONDS],
             second: 0,
         }
@@ -45,15 +45,15 @@ impl Credit {
         }
         let recent: u64 = self.calls.iter().sum();
         let cap = self.share.saturating_mul(recent).max(ONE);
-        self.credit = (self.credit + self.share).min(cap);
+        self.balance = (self.balance + self.share).min(cap);
     }
 
     /// Pays for one fault if there is credit and `take` succeeds; else pays nothing.
     pub(super) fn spend_if(&mut self, take: impl FnOnce() -> bool) -> bool {
-        if self.credit < ONE || !take() {
+        if self.balance < ONE || !take() {
             return false;
         }
-        self.credit -= ONE;
+        self.balance -= ONE;
         true
     }
 
