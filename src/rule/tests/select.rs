@@ -122,7 +122,7 @@ struct Seen {
     model: Option<&'static str>,
     user: Option<&'static str>,
     stream: Option<bool>,
-    /// Whether the head already tells the model.
+    /// Whether the head already tells operation and model.
     early: bool,
 }
 
@@ -220,7 +220,7 @@ fn select(set: &RuleSet, seen: &Seen) -> Vec<u32> {
         query: query.as_deref(),
         fields: &fields,
         description: Description {
-            operation: seen.operation.map(Into::into),
+            operation: seen.operation.filter(|_| seen.early).map(Into::into),
             model: seen.model.filter(|_| seen.early).map(Into::into),
             ..Description::default()
         },
@@ -230,6 +230,7 @@ fn select(set: &RuleSet, seen: &Seen) -> Vec<u32> {
     let candidates = rules.candidates(&call);
     let needs = (candidates.needs_description, candidates.pointers.len());
     if needs.0 {
+        call.description.operation = seen.operation.map(Into::into);
         call.description.model = seen.model.map(Into::into);
         call.description.stream = seen.stream;
     }
