@@ -48,7 +48,7 @@ impl RuleSet {
                     .previous
                     .filter(|_| first)
                     .and_then(|it| it.cell(spec));
-                kept.unwrap_or_else(|| Arc::new(RuleCell::new(spec, setting.at)))
+                kept.unwrap_or_else(|| Arc::new(RuleCell::of(spec, setting.at)))
             })
             .collect();
         let listeners = setting
@@ -61,6 +61,15 @@ impl RuleSet {
             specs,
             listeners,
             dry_run: setting.dry_run,
+        }
+    }
+
+    /// A set of nothing but cells, for tests of what only arms, disarms and counts.
+    #[cfg(test)]
+    pub(crate) fn of_cells(cells: Vec<Arc<RuleCell>>) -> Self {
+        Self {
+            cells,
+            ..Self::default()
         }
     }
 
@@ -123,16 +132,6 @@ impl RuleSet {
             .iter()
             .filter(|cell| cell.expires_at_micros().is_some_and(|end| end <= now));
         expired.map(|cell| cell.disarm()).count()
-    }
-
-    /// Disarms the rules that a successor did not keep, and tells how many: what they still do to
-    /// calls in flight is revoked. To be called once the successor has taken their place.
-    pub fn retire(&self, successor: &Self) -> usize {
-        let gone = self
-            .cells
-            .iter()
-            .filter(|cell| !successor.cells.iter().any(|it| Arc::ptr_eq(it, cell)));
-        gone.map(|cell| cell.disarm()).count()
     }
 
     pub(super) fn dry_run(&self) -> bool {
