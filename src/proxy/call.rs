@@ -1,11 +1,13 @@
 //! One call under way, on any protocol: what is known of it, what came of it, and how it is told at
 //! its end.
 
-use std::rc::Rc;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::call::{Call, Description, Outcome};
@@ -18,7 +20,7 @@ use crate::proxy::execution::Execution;
 use crate::proxy::rescue::Failure;
 use crate::proxy::worker::{Generation, Target, Worker};
 use crate::record::{Facts, Record, SlotCounters, Timing};
-use crate::rule::{Admissions, Course, Decision, Verdict, decide};
+use crate::rule::{Admissions, Course, Decision, RuleCell, RuleSet, Verdict, decide};
 
 /// One downstream connection.
 #[derive(Debug)]
@@ -39,6 +41,33 @@ pub(in crate::proxy) struct Decided {
     pub(in crate::proxy) execution: Rc<Execution>,
     /// Gives the places in limits back, on every path.
     pub(in crate::proxy) _admissions: Admissions,
+    pub(in crate::proxy) _acting: Acting,
+}
+
+/// Shows, for as long as it lives, that rules act on a call: their gauges come back to zero on every
+/// path.
+#[derive(Debug)]
+pub(in crate::proxy) struct Acting(SmallVec<[Arc<RuleCell>; 2]>);
+
+impl Acting {
+    fn new(rules: &RuleSet, verdicts: &[Verdict]) -> Self {
+        let cells = verdicts.iter().filter(|verdict| verdict.is_hit());
+        let cells: SmallVec<[Arc<RuleCell>; 2]> = cells
+            .filter_map(|verdict| rules.cells().get(verdict.token.index as usize).cloned())
+            .collect();
+        for cell in &cells {
+            cell.counters.active.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(cells)
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        for cell in &self.0 {
+            cell.counters.active.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What a record tells of the request, kept because the head's buffer is used again.
@@ -85,7 +114,11 @@ impl<'s> InFlight<'s> {
         let spec = &generation.snapshot.listeners[session.listener];
         Self {
             session,
-            target: Target { upstream: spec.upstream, protocol: spec.protocol, slot: 0 },
+            target: Target {
+                upstream: spec.upstream,
+                protocol: spec.protocol,
+                slot: 0,
+            },
             generation,
             id,
             number: 0,
@@ -118,12 +151,16 @@ impl<'s> InFlight<'s> {
     }
 
     pub(in crate::proxy) fn counters(&self) -> &SlotCounters {
-        self.generation.counters(self.session.listener, self.target.slot)
+        self.generation
+            .counters(self.session.listener, self.target.slot)
     }
 
     /// Whether its record is wanted whatever rules say of it.
     pub(in crate::proxy) fn is_sampled(&self) -> bool {
-        self.session.worker.records.wants(Facts { call: self.id, ..Facts::default() })
+        self.session.worker.records.wants(Facts {
+            call: self.id,
+            ..Facts::default()
+        })
     }
 
     /// Decides with the rules that select it, and asks their limits. `ask` lends the call as rules
@@ -149,6 +186,7 @@ impl<'s> InFlight<'s> {
             // A rule panicked and is disarmed: what it does elsewhere ends too.
             live.ring();
         }
+        let acting = Acting::new(rules, &decision.verdicts);
         let course = Course::new(decision.plan, snapshot.safety.max_faults_per_call);
         let timer = self.session.worker.timer.clone();
         let max_delay = snapshot.safety.max_delay_per_call;
@@ -158,6 +196,7 @@ impl<'s> InFlight<'s> {
             answers,
             execution: Rc::new(Execution::new(course, Arc::clone(rules), timer, max_delay)),
             _admissions: admissions,
+            _acting: acting,
         });
         true
     }
@@ -207,14 +246,20 @@ impl<'s> InFlight<'s> {
         if self.session.worker.records.wants(facts) {
             let record = self.record(outcome, origin, total);
             for effect in &record.effects {
-                self.session.worker.counters.fate(&effect.planned, &effect.fate);
+                self.session
+                    .worker
+                    .counters
+                    .fate(&effect.planned, &effect.fate);
             }
             self.count_rules(&record.effects);
             self.session.worker.records.send(record);
         } else if let Some(decided) = self.decided.take() {
             let effects = decided.execution.take_records();
             for effect in &effects {
-                self.session.worker.counters.fate(&effect.planned, &effect.fate);
+                self.session
+                    .worker
+                    .counters
+                    .fate(&effect.planned, &effect.fate);
             }
             self.count_rules(&effects);
         }
@@ -222,7 +267,10 @@ impl<'s> InFlight<'s> {
 
     fn count_rules(&self, effects: &[crate::record::EffectRecord]) {
         for effect in effects {
-            self.generation.snapshot.rules.count_fate(&effect.planned.token, &effect.fate);
+            self.generation
+                .snapshot
+                .rules
+                .count_fate(&effect.planned.token, &effect.fate);
         }
     }
 
@@ -268,7 +316,9 @@ impl<'s> InFlight<'s> {
     }
 
     pub(in crate::proxy) fn listener_name(&self) -> Arc<str> {
-        self.generation.snapshot.listeners[self.session.listener].name.clone()
+        self.generation.snapshot.listeners[self.session.listener]
+            .name
+            .clone()
     }
 
     fn record(&mut self, outcome: Outcome, origin: Origin, total: Duration) -> Record {
@@ -281,7 +331,11 @@ impl<'s> InFlight<'s> {
             injected: self.execution().map_or(Duration::ZERO, Execution::injected),
         };
         let (verdicts, admissions, effects) = match self.decided.take() {
-            Some(decided) => (decided.verdicts, decided.answers, decided.execution.take_records()),
+            Some(decided) => (
+                decided.verdicts,
+                decided.answers,
+                decided.execution.take_records(),
+            ),
             None => Default::default(),
         };
         let told = self.told.take().unwrap_or_default();
@@ -290,7 +344,11 @@ impl<'s> InFlight<'s> {
             started: self.started_at.unwrap_or_else(SystemTime::now),
             listener: self.listener_name(),
             protocol: self.target.protocol.name(),
-            upstream: Some(self.generation.snapshot.upstreams[self.target.upstream].name.clone()),
+            upstream: Some(
+                self.generation.snapshot.upstreams[self.target.upstream]
+                    .name
+                    .clone(),
+            ),
             number: self.number,
             peer: self.session.peer,
             method: told.method,
