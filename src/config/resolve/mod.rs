@@ -1,0 +1,121 @@
+//! From a document to what the sidecar runs on: names become indices, texts become addresses, and
+//! what only shows when sections are seen together is checked.
+
+mod binds;
+mod listeners;
+mod rules;
+mod settings;
+mod upstreams;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use self::binds::Binds;
+use super::document::Document;
+use super::hint::unknown_name;
+use super::tree::Located;
+use super::{Environment, Problem, Problems, Source};
+use crate::snapshot::{Limits, Settings, Snapshot};
+use crate::units::Seed;
+
+/// A configuration without a mistake.
+#[derive(Debug)]
+pub struct Resolved {
+    pub snapshot: Snapshot,
+    pub settings: Settings,
+    /// What is worth saying although it keeps nothing from running.
+    pub warnings: Vec<Problem>,
+    /// The configuration has no seed: this one was drawn, and should be told.
+    pub seed_drawn: bool,
+}
+
+/// Reads sources as one configuration.
+pub fn resolve(
+    sources: &[Arc<Source>],
+    environment: Environment<'_>,
+) -> Result<Resolved, Problems> {
+    let mut problems = Problems::default();
+    let mut document = Document::default();
+    for source in sources {
+        document.add(source, environment, &mut problems);
+    }
+    let resolved = compile(&document, &mut problems);
+    problems.sort(sources);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    // Whatever cannot be compiled has pushed an error.
+    let (snapshot, settings) = resolved.ok_or_else(Problems::default)?;
+    Ok(Resolved {
+        snapshot,
+        settings,
+        warnings: problems.into_vec(),
+        seed_drawn: document.seed.is_none(),
+    })
+}
+
+fn compile(document: &Document<'_>, problems: &mut Problems) -> Option<(Snapshot, Settings)> {
+    let mut binds = Binds::default();
+    let upstreams = upstreams::resolve(document, problems);
+    let listeners = listeners::resolve(document, &upstreams, &mut binds, problems);
+    let safety = settings::safety(document, problems);
+    let rules = rules::resolve(document, &listeners, problems);
+    let settings = settings::resolve(document, &upstreams, &mut binds, problems);
+    if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
+        problems.push(Problem {
+            severity: super::Severity::Error,
+            message: "there is no listener, so there is nothing to do".into(),
+            help: Some(
+                "add `[upstreams.NAME]` and `[listeners.NAME]`; `hormesis init` writes an example"
+                    .into(),
+            ),
+            place: None,
+        });
+    }
+    let snapshot = Snapshot {
+        generation: 1,
+        seed: document.seed.as_ref().map_or_else(draw_seed, |it| it.value),
+        listeners: listeners.into_iter().collect::<Option<_>>()?,
+        upstreams: upstreams
+            .into_iter()
+            .map(|it| it.spec)
+            .collect::<Option<_>>()?,
+        rules: Arc::new(rules?),
+        safety: safety?,
+        limits: document
+            .limits
+            .as_ref()
+            .map_or_else(Limits::default, |it| Limits::from(&it.value)),
+    };
+    Some((snapshot, settings?))
+}
+
+/// A seed from the operating system's randomness, by way of the standard library's hasher keys.
+/// Kept below 2^53, so that tools which read JSON numbers as floats repeat it exactly.
+fn draw_seed() -> Seed {
+    Seed(RandomState::new().hash_one("seed") >> 11)
+}
+
+/// The index of a name among the known ones; an unknown name is a problem with what stands at
+/// `path`.
+fn look_up<T>(
+    at: &Located<'_, T>,
+    path: &str,
+    what: &str,
+    name: &str,
+    known: &[&str],
+    partial: bool,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let found = known.iter().position(|it| *it == name);
+    if found.is_none() && !partial {
+        let hint = unknown_name(what, name, known);
+        let help = if known.is_empty() {
+            Some(format!("there is none yet: add `[{what}s.{name}]`"))
+        } else {
+            hint.help
+        };
+        at.error(problems, path, hint.message, help);
+    }
+    found
+}
