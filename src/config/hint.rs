@@ -40,6 +40,9 @@ pub(super) fn humanise(message: &str) -> Hint {
     if let Some((name, known)) = unknown(message, "unknown field ") {
         return unknown_name("key", name, &known);
     }
+    if let Some((name, known)) = unknown_fault(message) {
+        return unknown_name("fault", name, &known);
+    }
     if let Some((name, known)) = unexpected(message) {
         return unknown_name("key", name, &known);
     }
@@ -130,6 +133,19 @@ fn unknown<'m>(message: &'m str, prefix: &str) -> Option<(&'m str, Vec<&'m str>)
     Some((name, known.split('`').skip(1).step_by(2).collect()))
 }
 
+/// Splits "unknown fault \"x\": the kinds are a, b" into `x` and `[a, b]`.
+fn unknown_fault(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown fault \"")?;
+    let (name, known) = rest.rsplit_once("\": the kinds are ")?;
+    Some((name, known.split(", ").collect()))
+}
+
+/// Whether a message only says that a table which must name one kind names none.
+pub(super) fn is_empty_kind(message: &str) -> bool {
+    message.starts_with("wanted exactly 1 element, found 0")
+        || message.starts_with("an empty fault")
+}
+
 /// Splits toml's "unexpected keys in table: x, y, available keys: a, b", which points at `x`, into
 /// `x` and `[a, b]`.
 fn unexpected(message: &str) -> Option<(&str, Vec<&str>)> {
@@ -173,7 +189,7 @@ fn expected(rest: &str) -> Hint {
 
 /// Our own messages carry their advice after a colon.
 fn split_advice(message: &str) -> Hint {
-    for mark in [": give ", ": write ", ": use "] {
+    for mark in [": give ", ": name ", ": use ", ": write "] {
         if let Some(at) = message.find(mark) {
             return Hint {
                 message: message[..at].to_owned(),

@@ -98,6 +98,15 @@ impl Problems {
         }
     }
 
+    /// Whether something was found wrong with exactly this place.
+    pub(super) fn has_at(&self, source: &Arc<Source>, span: &Range<usize>) -> bool {
+        self.0.iter().any(|it| {
+            it.place
+                .as_ref()
+                .is_some_and(|at| at.span == *span && Arc::ptr_eq(&at.source, source))
+        })
+    }
+
     pub(super) fn error(
         &mut self,
         source: &Arc<Source>,

@@ -18,7 +18,7 @@ pub fn reference() -> String {
          Written by `hormesis schema --markdown` from the code; do not edit. \
          Every table refuses keys that it does not know. `hormesis check FILE` tells all problems at once.\n",
     );
-    let mut queue: Vec<(String, &Object)> = vec![("(top level)".into(), root)];
+    let mut queue: Vec<(String, &Object)> = vec![("Top level".into(), root)];
     let mut done: Vec<String> = Vec::new();
     while !queue.is_empty() {
         let (title, object) = queue.remove(0);
@@ -39,7 +39,7 @@ fn section<'s>(
     object: &'s Object,
     queue: &mut Vec<(String, &'s Object)>,
 ) {
-    line(page, format_args!("\n## `{title}`\n"));
+    line(page, format_args!("\n## {title}\n"));
     if let Some(text) = text_of(object) {
         line(page, format_args!("{text}\n"));
     }
@@ -108,8 +108,10 @@ fn variants<'s>(
 fn kind<'s>(root: &'s Object, value: &'s Object, queue: &mut Vec<(String, &'s Object)>) -> String {
     if let Some((name, object)) = target(root, value) {
         return if is_table(object) {
-            queue.push((name.clone(), object));
-            format!("[{name}](#{})", name.to_lowercase())
+            let title = name.trim_end_matches("Config").to_owned();
+            let link = format!("[{title}](#{})", title.to_lowercase());
+            queue.push((title, object));
+            link
         } else {
             kind(root, object, queue)
         };
@@ -140,8 +142,8 @@ fn kind<'s>(root: &'s Object, value: &'s Object, queue: &mut Vec<(String, &'s Ob
     let items = value.get("items").and_then(Value::as_object);
     let members = value.get("additionalProperties").and_then(Value::as_object);
     match (type_of(value), items, members) {
-        ("array", Some(items), _) => format!("list of {}", kind(root, items, queue)),
-        ("object", _, Some(members)) => format!("by name: {}", kind(root, members, queue)),
+        ("list", Some(items), _) => format!("list of {}", kind(root, items, queue)),
+        ("table", _, Some(members)) => format!("by name: {}", kind(root, members, queue)),
         (name, ..) => name.to_owned(),
     }
 }
@@ -159,6 +161,7 @@ fn type_of(value: &Object) -> &str {
     match name {
         "string" => "text",
         "object" => "table",
+        "array" => "list",
         "integer" => "whole number",
         "boolean" => "`true`, `false`",
         other => other,

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::hint::{humanise, missing_field, nearest};
+use super::hint::{humanise, is_empty_kind, missing_field, nearest};
 use super::{Place, Problems, Source};
 
 /// A part of a document: a value under its key.
@@ -62,7 +62,7 @@ impl<'i> Node<'i> {
                 Err(error) => error,
             };
             let span = error.span().unwrap_or_else(|| self.value.span());
-            if !is_consequence(error.message(), &span, &pruned) {
+            if !self.is_consequence(error.message(), &span, &pruned, problems) {
                 let hint = humanise(error.message());
                 problems.error(self.source, span.clone(), hint.message, hint.help);
             }
@@ -71,6 +71,25 @@ impl<'i> Node<'i> {
             }
             let tree = rest.get_or_insert_with(|| self.value.clone());
             pruned.push(prune(tree, &span)?);
+        }
+    }
+
+    /// Whether an error only says again what was said: that something is missing which was taken
+    /// out before, or that a text does not fit whose variable is not set.
+    fn is_consequence(
+        &self,
+        message: &str,
+        span: &Range<usize>,
+        pruned: &[Pruned],
+        problems: &Problems,
+    ) -> bool {
+        let mut here = pruned.iter().filter(|it| it.container == *span);
+        if let Some(field) = missing_field(message) {
+            here.any(|it| it.key == field || nearest(&it.key, &[field]).is_some())
+        } else if is_empty_kind(message) {
+            here.next().is_some()
+        } else {
+            problems.has_at(self.source, span)
         }
     }
 
@@ -118,7 +137,7 @@ impl<T> Located<'_, T> {
         help: impl Into<Option<String>>,
     ) {
         let span = self.node.span_at(path);
-        if !self.is_pruned(&span) {
+        if !self.is_pruned(&span) && !problems.has_at(self.node.source, &span) {
             problems.error(self.node.source, span, message, help);
         }
     }
@@ -129,15 +148,6 @@ impl<T> Located<'_, T> {
         self.pruned
             .iter()
             .any(|it| it.span == *span || (it.container == *span && *span != root))
-    }
-}
-
-/// Whether an error only says that something is missing which was taken out before.
-fn is_consequence(message: &str, span: &Range<usize>, pruned: &[Pruned]) -> bool {
-    let mut here = pruned.iter().filter(|it| it.container == *span);
-    match missing_field(message) {
-        Some(field) => here.any(|it| it.key == field || nearest(&it.key, &[field]).is_some()),
-        None => message.starts_with("wanted exactly 1 element, found 0") && here.next().is_some(),
     }
 }
 
