@@ -1,8 +1,8 @@
 //! The command line as a user meets it: command, exit code, standard output, standard error.
 
-mod support;
+mod sandbox;
 
-use support::{Sandbox, hormesis};
+use sandbox::{Sandbox, hormesis};
 
 #[test]
 fn seven_mistakes_are_told_at_once() {
