@@ -18,6 +18,7 @@ pub mod view;
 pub mod model;
 
 pub mod http1;
+pub mod io;
 
 pub mod protocol;
 

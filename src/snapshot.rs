@@ -11,6 +11,7 @@ use globset::GlobSet;
 use crate::protocol::Dialect;
 use crate::rule::RuleSet;
 use crate::units::Seed;
+use crate::upstream::UpstreamSpec;
 
 /// Everything that the data plane needs of one generation of the configuration.
 #[derive(Debug)]
@@ -86,27 +87,6 @@ impl Observe {
     pub const fn any(self) -> bool {
         self.model || self.tokens || self.unit_times
     }
-}
-
-#[derive(Clone, Debug)]
-pub struct UpstreamSpec {
-    pub name: Arc<str>,
-    pub endpoints: Vec<Endpoint>,
-    pub connect_timeout: Duration,
-    /// How long a pooled connection may be idle.
-    pub idle_timeout: Duration,
-    pub max_age: Duration,
-}
-
-/// One address of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `host:port`; the name is resolved off the workers.
-    Tcp {
-        host: String,
-        port: u16,
-    },
-    Unix(PathBuf),
 }
 
 /// Limits that hold whatever rules say.
