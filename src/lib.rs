@@ -35,6 +35,8 @@ pub mod upstream;
 pub mod config;
 pub mod snapshot;
 
+pub mod live;
+
 pub mod proxy;
 
 pub mod control;

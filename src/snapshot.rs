@@ -9,6 +9,7 @@ use std::time::Duration;
 use globset::GlobSet;
 
 use crate::protocol::Dialect;
+pub use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::RuleSet;
 use crate::units::Seed;
 use crate::upstream::UpstreamSpec;
@@ -145,30 +146,6 @@ pub enum AdminBind {
     Off,
     Tcp(SocketAddr),
     Unix(PathBuf),
-}
-
-#[derive(Clone, Debug)]
-pub struct LogSettings {
-    pub decisions: DecisionLevel,
-    /// Standard output where absent.
-    pub file: Option<PathBuf>,
-    /// The file is rotated at this size.
-    pub max_bytes: u64,
-    /// So many rotated files are kept.
-    pub keep: usize,
-}
-
-/// Which calls the decision log tells of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum DecisionLevel {
-    All,
-    /// Calls on which an effect acted or would have.
-    Fired,
-    Off,
-    /// This share of all calls, by hash of the call's id.
-    Sample(f64),
-    /// Calls that a rule selected.
-    Selected,
 }
 
 /// What the energy engine is built from.
