@@ -75,6 +75,11 @@ impl Console {
         }
     }
 
+    /// Whether what goes to standard error may have colour.
+    pub(crate) fn colors_errors(&self) -> bool {
+        self.color_err
+    }
+
     /// Says something on standard error. That it cannot be said there is said nowhere.
     pub(crate) fn complain(&self, text: impl fmt::Display) {
         let mut err = io::stderr().lock();

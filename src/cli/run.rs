@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
 use super::console::Console;
 use super::{UsageError, environment};
 use crate::config::{self, Problem, Resolved};
+use crate::record::logging::{self, LogFormat, LogGuard, LoggingError};
 use crate::units::Seed;
 
 /// Runs the sidecar until it is told to stop.
@@ -64,7 +64,7 @@ pub(super) struct RunArguments {
 }
 
 pub(super) fn run(arguments: RunArguments, console: &Console) -> anyhow::Result<ExitCode> {
-    start_log(&arguments)?;
+    let _log = start_log(&arguments, console)?;
     let mut resolved = match (&arguments.upstream, &arguments.listen) {
         (Some(upstream), Some(listen)) => {
             let protocol = arguments.protocol.as_deref();
@@ -80,7 +80,6 @@ pub(super) fn run(arguments: RunArguments, console: &Console) -> anyhow::Result<
         let seed = resolved.snapshot.seed;
         tracing::info!(%seed, "drew a seed; `--seed {seed}` repeats this run's draws");
     }
-    let _ = console;
     crate::app::run(resolved)
 }
 
@@ -100,20 +99,17 @@ fn apply_flags(arguments: &RunArguments, resolved: &mut Resolved) -> Result<(), 
     Ok(())
 }
 
-fn start_log(arguments: &RunArguments) -> Result<(), UsageError> {
-    let filter = EnvFilter::try_new(&arguments.log)
-        .map_err(|error| UsageError(format!("--log {:?}: {error}", arguments.log)))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    let started = if arguments.log_json {
-        log.json().try_init()
+fn start_log(arguments: &RunArguments, console: &Console) -> anyhow::Result<LogGuard> {
+    let format = if arguments.log_json {
+        LogFormat::Json
     } else {
-        log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .try_init()
+        LogFormat::Text
     };
-    started.map_err(|error| UsageError(format!("cannot start the log: {error}")))
+    let started = logging::init(format, &arguments.log, console.colors_errors());
+    started.map_err(|error| match error {
+        LoggingError::Filter { .. } => UsageError(format!("--log: {error}")).into(),
+        other => other.into(),
+    })
 }
 
 /// A warning in one line of log.

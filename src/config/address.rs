@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::snapshot::{Bind, Endpoint};
+use crate::snapshot::Bind;
+use crate::upstream::Endpoint;
 
 /// Why a text is no address, and what would be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! All files of a configuration as one document: sections that stand once, tables by name, rules
 //! in order.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,18 +46,20 @@ pub(super) struct Document<'i> {
     pub(super) limits: Option<Located<'i, LimitsConfig>>,
     pub(super) log: Option<Located<'i, LogConfig>>,
     pub(super) energy: Option<Located<'i, EnergyConfig>>,
-    pub(super) upstreams: Vec<Named<'i, UpstreamConfig>>,
-    pub(super) listeners: Vec<Named<'i, ListenerConfig>>,
+    pub(super) upstreams: Tables<'i, UpstreamConfig>,
+    pub(super) listeners: Tables<'i, ListenerConfig>,
     pub(super) rules: Vec<Located<'i, RuleConfig>>,
     /// A file could not be read as TOML: what is not here may stand there.
     pub(super) partial: bool,
     seen: Vec<(String, Place)>,
 }
 
+/// The tables of a section by name.
+pub(super) type Tables<'i, T> = BTreeMap<String, Named<'i, T>>;
+
 /// A table under a name that others refer to. The name is known even where the table is wrong.
 #[derive(Debug)]
 pub(super) struct Named<'i, T> {
-    pub(super) name: String,
     pub(super) place: Place,
     pub(super) table: Option<Located<'i, T>>,
 }
@@ -130,6 +133,9 @@ impl<'i> Document<'i> {
             return;
         };
         for item in items {
+            if problems.is_full() {
+                return;
+            }
             let rule = Node {
                 source: node.source,
                 key: item.span(),
@@ -142,7 +148,7 @@ impl<'i> Document<'i> {
 
 /// Reads the tables of a section whose keys are names.
 fn named<'i, T: DeserializeOwned>(
-    tables: &mut Vec<Named<'i, T>>,
+    tables: &mut Tables<'i, T>,
     section: &str,
     node: Node<'i>,
     problems: &mut Problems,
@@ -163,12 +169,15 @@ fn named<'i, T: DeserializeOwned>(
             key: key.span(),
             value,
         };
+        if problems.is_full() {
+            return;
+        }
         add_named(tables, section, key, entry, problems);
     }
 }
 
 fn add_named<'i, T: DeserializeOwned>(
-    tables: &mut Vec<Named<'i, T>>,
+    tables: &mut Tables<'i, T>,
     section: &str,
     key: Spanned<std::borrow::Cow<'i, str>>,
     entry: Node<'i>,
@@ -188,17 +197,14 @@ fn add_named<'i, T: DeserializeOwned>(
         source: Arc::clone(entry.source),
         span: key.span(),
     };
-    if let Some(first) = tables.iter().find(|it| it.name == name) {
+    if let Some(first) = tables.get(&name) {
         let at = first.place.source.place(&first.place.span);
         let message = format!("a {what} named `{name}` is in two files");
         problems.error(entry.source, key.span(), message, format!("first at {at}"));
         return;
     }
-    tables.push(Named {
-        name,
-        place,
-        table: entry.read(problems),
-    });
+    let table = entry.read(problems);
+    tables.insert(name, Named { place, table });
 }
 
 /// Names become labels of metrics, parts of paths and keys of draws.

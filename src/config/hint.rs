@@ -119,8 +119,14 @@ pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 }
 
 fn list(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
-    quoted.join(", ")
+    const MOST: usize = 24;
+    let quoted: Vec<String> = names
+        .iter()
+        .take(MOST)
+        .map(|it| format!("`{it}`"))
+        .collect();
+    let more = if names.len() > MOST { ", …" } else { "" };
+    format!("{}{more}", quoted.join(", "))
 }
 
 /// Splits "unknown field `x`, expected one of `a`, `b`" into `x` and `[a, b]`.

@@ -28,11 +28,12 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
+        let settings = LogSettings::default();
         Self {
-            decisions: Decisions(DecisionLevel::Fired),
-            file: None,
-            max_size: ByteSize::mib(64),
-            keep: 4,
+            decisions: Decisions(settings.decisions),
+            file: settings.file,
+            max_size: ByteSize::new(settings.max_bytes),
+            keep: settings.keep,
         }
     }
 }

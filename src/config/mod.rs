@@ -21,6 +21,8 @@ mod rule;
 mod safety;
 mod schema;
 mod source;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod upstream;
 

@@ -1,28 +1,52 @@
 //! Addresses that two parts of a configuration both want.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::config::{Place, Problems};
 use crate::snapshot::Bind;
 
 /// Addresses that are taken by a part of this configuration.
 #[derive(Debug, Default)]
-pub(super) struct Binds(Vec<(Bind, String, Place)>);
+pub(super) struct Binds(BTreeMap<Key, Vec<(Bind, String, Place)>>);
+
+/// Only addresses under the same key can clash.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Port(u16),
+    Unix(PathBuf),
+}
+
+impl From<&Bind> for Key {
+    fn from(bind: &Bind) -> Self {
+        match bind {
+            Bind::Tcp(address) => Self::Port(address.port()),
+            Bind::Unix(path) => Self::Unix(path.clone()),
+        }
+    }
+}
 
 impl Binds {
     /// Adds an address; refuses one that another part has.
     pub(super) fn add(&mut self, bind: Bind, what: String, place: Place, problems: &mut Problems) {
-        if let Some((_, other, at)) = self.0.iter().find(|(taken, ..)| clash(taken, &bind)) {
+        // Port 0 is any free port: it never clashes.
+        if matches!(bind, Bind::Tcp(address) if address.port() == 0) {
+            return;
+        }
+        let taken = self.0.entry(Key::from(&bind)).or_default();
+        if let Some((_, other, at)) = taken.iter().find(|(taken, ..)| clash(taken, &bind)) {
             let message = format!("{what} and {other} have the same address");
             let help = format!("{other} has it at {}", at.source.place(&at.span));
             problems.error(&place.source, place.span.clone(), message, help);
         }
-        self.0.push((bind, what, place));
+        taken.push((bind, what, place));
     }
 
     /// The default of a part that the configuration does not name: refuses what has it already.
     pub(super) fn add_default(&self, bind: &Bind, what: &str, help: &str, problems: &mut Problems) {
-        if let Some((_, other, place)) = self.0.iter().find(|(taken, ..)| clash(taken, bind)) {
+        let mut taken = self.0.get(&Key::from(bind)).into_iter().flatten();
+        if let Some((_, other, place)) = taken.find(|(taken, ..)| clash(taken, bind)) {
             let message = format!("{other} has the address of {what}");
             problems.error(&place.source, place.span.clone(), message, help.to_owned());
         }
@@ -37,10 +61,9 @@ fn clash(one: &Bind, other: &Bind) -> bool {
     }
 }
 
-/// Port 0 is any free port, so it never clashes; an unspecified address covers all others.
+/// An unspecified address covers all others.
 fn tcp_clash(one: &SocketAddr, other: &SocketAddr) -> bool {
-    one.port() != 0
-        && one.port() == other.port()
+    one.port() == other.port()
         && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
 }
 
@@ -55,6 +78,5 @@ mod tests {
         assert!(clashes("0.0.0.0:9", "127.0.0.1:9"));
         assert!(!clashes("127.0.0.1:9", "127.0.0.2:9"));
         assert!(!clashes("127.0.0.1:9", "127.0.0.1:8"));
-        assert!(!clashes("127.0.0.1:0", "127.0.0.1:0"));
     }
 }

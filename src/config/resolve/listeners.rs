@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::binds::Binds;
-use super::look_up;
+use super::names::Names;
 use super::upstreams::Upstream;
 use crate::config::address::{Carried, parse_bind};
-use crate::config::document::{Document, Named};
+use crate::config::document::Document;
 use crate::config::hint::unknown_name;
 use crate::config::protocols::{self, CARRIED_AS_TCP};
 use crate::config::safety::{glob_set, path_glob};
@@ -17,8 +17,7 @@ use crate::snapshot::{ListenerSpec, Observe, ProtocolSpec, RouteSpec};
 /// What all listeners are resolved against.
 struct Around<'a> {
     upstreams: &'a [Upstream],
-    names: Vec<&'a str>,
-    partial: bool,
+    names: Names<'a>,
 }
 
 /// The listeners in the order of the document; `None` where one is wrong.
@@ -30,15 +29,14 @@ pub(super) fn resolve(
 ) -> Vec<Option<ListenerSpec>> {
     let around = Around {
         upstreams,
-        names: upstreams.iter().map(|it| it.name.as_str()).collect(),
-        partial: document.partial,
+        names: Names::new("upstream", document.upstreams.keys(), document.partial),
     };
     let mut specs = Vec::with_capacity(document.listeners.len());
-    for named in &document.listeners {
+    for (name, named) in &document.listeners {
         let spec = named
             .table
             .as_ref()
-            .and_then(|located| listener(&around, named, located, binds, problems));
+            .and_then(|located| listener(&around, name, located, binds, problems));
         specs.push(spec);
     }
     specs
@@ -46,7 +44,7 @@ pub(super) fn resolve(
 
 fn listener(
     around: &Around<'_>,
-    named: &Named<'_, ListenerConfig>,
+    name: &str,
     located: &Located<'_, ListenerConfig>,
     binds: &mut Binds,
     problems: &mut Problems,
@@ -54,7 +52,7 @@ fn listener(
     let config = &located.value;
     let bind = match parse_bind(&config.bind) {
         Ok(bind) => {
-            let what = format!("listener `{}`", named.name);
+            let what = format!("listener `{name}`");
             binds.add(bind.clone(), what, located.node.place("bind"), problems);
             Some(bind)
         }
@@ -63,7 +61,9 @@ fn listener(
             None
         }
     };
-    let upstream = around.upstream(located, "upstream", &config.upstream, problems);
+    let upstream = around
+        .names
+        .index(located, "upstream", &config.upstream, problems);
     let protocol = match &config.protocol {
         Some(name) => protocol(located, "protocol", name, problems),
         None => upstream.and_then(|index| implied(&around.upstreams[index], problems)),
@@ -78,7 +78,7 @@ fn listener(
     }
     let place = located.node.place("bind");
     Some(ListenerSpec {
-        name: Arc::from(named.name.as_str()),
+        name: Arc::from(name),
         bind: bind?,
         place: place.source.place(&place.span),
         protocol: protocol?,
@@ -87,26 +87,6 @@ fn listener(
         hide_origin: config.hide_origin,
         observe: observe(&config.observe),
     })
-}
-
-impl Around<'_> {
-    fn upstream(
-        &self,
-        located: &Located<'_, ListenerConfig>,
-        path: &str,
-        name: &str,
-        problems: &mut Problems,
-    ) -> Option<usize> {
-        look_up(
-            located,
-            path,
-            "upstream",
-            name,
-            &self.names,
-            self.partial,
-            problems,
-        )
-    }
 }
 
 /// A protocol by its name.
@@ -184,7 +164,9 @@ fn route(
             help,
         );
     }
-    let upstream = around.upstream(located, &at("upstream"), &config.upstream, problems);
+    let upstream = around
+        .names
+        .index(located, &at("upstream"), &config.upstream, problems);
     Some(RouteSpec {
         host: config.host.as_ref().map(|it| it.to_ascii_lowercase()),
         path,

@@ -3,6 +3,7 @@
 
 mod binds;
 mod listeners;
+mod names;
 mod rules;
 mod settings;
 mod upstreams;
@@ -12,8 +13,6 @@ use std::sync::Arc;
 
 use self::binds::Binds;
 use super::document::Document;
-use super::hint::unknown_name;
-use super::tree::Located;
 use super::{Environment, Problem, Problems, Source};
 use crate::snapshot::{Limits, Settings, Snapshot};
 use crate::units::Seed;
@@ -94,28 +93,4 @@ fn compile(document: &Document<'_>, problems: &mut Problems) -> Option<(Snapshot
 /// Kept below 2^53, so that tools which read JSON numbers as floats repeat it exactly.
 fn draw_seed() -> Seed {
     Seed(RandomState::new().hash_one("seed") >> 11)
-}
-
-/// The index of a name among the known ones; an unknown name is a problem with what stands at
-/// `path`.
-fn look_up<T>(
-    at: &Located<'_, T>,
-    path: &str,
-    what: &str,
-    name: &str,
-    known: &[&str],
-    partial: bool,
-    problems: &mut Problems,
-) -> Option<usize> {
-    let found = known.iter().position(|it| *it == name);
-    if found.is_none() && !partial {
-        let hint = unknown_name(what, name, known);
-        let help = if known.is_empty() {
-            Some(format!("there is none yet: add `[{what}s.{name}]`"))
-        } else {
-            hint.help
-        };
-        at.error(problems, path, hint.message, help);
-    }
-    found
 }

@@ -7,12 +7,11 @@ use crate::config::document::{Document, Named};
 use crate::config::tree::Located;
 use crate::config::{Place, Problems, UpstreamConfig};
 use crate::energy::UpstreamSource;
-use crate::snapshot::UpstreamSpec;
+use crate::upstream::{Endpoint, UpstreamSpec};
 
-/// An upstream by its name; `spec` where its table is right.
+/// What is known of an upstream; `spec` where its table could be read.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    pub(super) name: String,
     pub(super) spec: Option<UpstreamSpec>,
     /// What its endpoints' scheme says, and where that stands.
     pub(super) carried: Option<(Carried, Place)>,
@@ -23,13 +22,12 @@ pub(super) fn resolve(document: &Document<'_>, problems: &mut Problems) -> Vec<U
     document
         .upstreams
         .iter()
-        .map(|named| upstream(named, problems))
+        .map(|(name, named)| upstream(name, named, problems))
         .collect()
 }
 
-fn upstream(named: &Named<'_, UpstreamConfig>, problems: &mut Problems) -> Upstream {
+fn upstream(name: &str, named: &Named<'_, UpstreamConfig>, problems: &mut Problems) -> Upstream {
     let mut upstream = Upstream {
-        name: named.name.clone(),
         spec: None,
         carried: None,
         energy: UpstreamSource::default(),
@@ -44,7 +42,7 @@ fn upstream(named: &Named<'_, UpstreamConfig>, problems: &mut Problems) -> Upstr
     let endpoints = endpoints(located, &mut upstream.carried, problems);
     positive(located, "connect_timeout", config.connect_timeout, problems);
     upstream.spec = Some(UpstreamSpec {
-        name: Arc::from(named.name.as_str()),
+        name: Arc::from(name),
         endpoints,
         connect_timeout: config.connect_timeout.get(),
         idle_timeout: config.idle_timeout.get(),
@@ -57,7 +55,7 @@ fn endpoints(
     located: &Located<'_, UpstreamConfig>,
     carried: &mut Option<(Carried, Place)>,
     problems: &mut Problems,
-) -> Vec<crate::snapshot::Endpoint> {
+) -> Vec<Endpoint> {
     let texts = &located.value.endpoints;
     if texts.is_empty() {
         let help = "write `endpoints = [\"http://127.0.0.1:8000\"]`".to_owned();
