@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use globset::GlobSet;
 
+pub use crate::energy::EnergySettings;
 use crate::protocol::Dialect;
 use crate::rule::RuleSet;
 use crate::units::Seed;
@@ -189,16 +190,4 @@ pub enum DecisionLevel {
     Sample(f64),
     /// Calls that a rule selected.
     Selected,
-}
-
-/// What the energy engine is built from.
-#[derive(Clone, Debug, Default)]
-pub struct EnergySettings {
-    pub meters: Vec<crate::energy::MeterSpec>,
-    pub interval: Option<Duration>,
-    /// By index of the upstream.
-    pub upstreams: Vec<crate::energy::UpstreamSource>,
-    /// Roots in place of `/sys` and `/proc`.
-    pub sysfs_root: Option<PathBuf>,
-    pub procfs_root: Option<PathBuf>,
 }
