@@ -10,8 +10,10 @@ use globset::GlobSet;
 
 pub use crate::energy::EnergySettings;
 use crate::protocol::Dialect;
+pub use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::RuleSet;
 use crate::units::Seed;
+use crate::upstream::UpstreamSpec;
 
 /// Everything that the data plane needs of one generation of the configuration.
 #[derive(Debug)]
@@ -89,27 +91,6 @@ impl Observe {
     }
 }
 
-#[derive(Clone, Debug)]
-pub struct UpstreamSpec {
-    pub name: Arc<str>,
-    pub endpoints: Vec<Endpoint>,
-    pub connect_timeout: Duration,
-    /// How long a pooled connection may be idle.
-    pub idle_timeout: Duration,
-    pub max_age: Duration,
-}
-
-/// One address of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `host:port`; the name is resolved off the workers.
-    Tcp {
-        host: String,
-        port: u16,
-    },
-    Unix(PathBuf),
-}
-
 /// Limits that hold whatever rules say.
 #[derive(Clone, Debug)]
 pub struct Safety {
@@ -166,28 +147,4 @@ pub enum AdminBind {
     Off,
     Tcp(SocketAddr),
     Unix(PathBuf),
-}
-
-#[derive(Clone, Debug)]
-pub struct LogSettings {
-    pub decisions: DecisionLevel,
-    /// Standard output where absent.
-    pub file: Option<PathBuf>,
-    /// The file is rotated at this size.
-    pub max_bytes: u64,
-    /// So many rotated files are kept.
-    pub keep: usize,
-}
-
-/// Which calls the decision log tells of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum DecisionLevel {
-    All,
-    /// Calls on which an effect acted or would have.
-    Fired,
-    Off,
-    /// This share of all calls, by hash of the call's id.
-    Sample(f64),
-    /// Calls that a rule selected.
-    Selected,
 }

@@ -83,6 +83,12 @@ impl RuleCell {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Revokes the effects of calls under way; the rule stays as it is for calls to come. The
+    /// caller rings the workers.
+    pub fn revoke(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub fn arm(&self, now_micros: u64) {
         self.armed_at.store(now_micros, Ordering::Release);
         self.armed.store(true, Ordering::Release);
