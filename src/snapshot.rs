@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use globset::GlobSet;
 
+pub use crate::energy::EnergySettings;
 use crate::protocol::Dialect;
 pub use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::RuleSet;
@@ -146,16 +147,4 @@ pub enum AdminBind {
     Off,
     Tcp(SocketAddr),
     Unix(PathBuf),
-}
-
-/// What the energy engine is built from.
-#[derive(Clone, Debug, Default)]
-pub struct EnergySettings {
-    pub meters: Vec<crate::energy::MeterSpec>,
-    pub interval: Option<Duration>,
-    /// By index of the upstream.
-    pub upstreams: Vec<crate::energy::UpstreamSource>,
-    /// Roots in place of `/sys` and `/proc`.
-    pub sysfs_root: Option<PathBuf>,
-    pub procfs_root: Option<PathBuf>,
 }
