@@ -11,8 +11,9 @@ use owo_colors::Style;
 use serde::Serialize;
 
 use super::console::Console;
-use super::{Exit, environment};
+use super::{Exit, environment, meters};
 use crate::config;
+use crate::energy::{EnergySettings, EnergyStatus, Engine, MeterState};
 use crate::snapshot::{AdminBind, Bind, Snapshot};
 
 /// Tells what this machine can measure and do, why not the rest, and what would make it so.
@@ -69,8 +70,11 @@ impl Finding {
 
 pub(super) fn run(arguments: &DoctorArguments, console: &Console) -> anyhow::Result<Exit> {
     let mut findings = machine::findings();
-    if !arguments.config.is_empty() {
+    if arguments.config.is_empty() {
+        findings.extend(energy(&Engine::survey(&EnergySettings::default(), &[])));
+    } else {
         let resolved = config::load(&arguments.config, &environment)?;
+        findings.extend(energy(&meters::survey(&resolved)));
         findings.extend(ports(&resolved.snapshot, &resolved.settings.admin));
     }
     let wrong = findings.iter().any(|it| it.state == State::Wrong);
@@ -99,6 +103,35 @@ fn show(finding: &Finding, console: &Console) -> std::io::Result<()> {
         Some(fix) => console.line(format_args!("{:14}-> {fix}", "")),
         None => Ok(()),
     }
+}
+
+/// Which meters count, and whose work is seen.
+fn energy(status: &EnergyStatus) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for meter in &status.meters {
+        let (here, what) = match &meter.state {
+            MeterState::Unavailable(why) => ("no".to_owned(), why.reason.clone()),
+            state => meters::describe(state),
+        };
+        let told = format!("{} {here}: {what}", meter.name);
+        findings.push(match &meter.state {
+            MeterState::Counting { .. } | MeterState::Standby { .. } => {
+                Finding::fine("meter", told)
+            }
+            MeterState::Lost => Finding::lacking("meter", told, None),
+            MeterState::Unavailable(why) => Finding::lacking("meter", told, why.hint.clone()),
+        });
+    }
+    for program in &status.programs {
+        findings.push(match &program.why_not {
+            None => {
+                let count = program.pids.len();
+                Finding::fine("upstream", format!("{}: {count} processes", program.name))
+            }
+            Some(why) => Finding::lacking("upstream", format!("{}: {why}", program.name), None),
+        });
+    }
+    findings
 }
 
 /// Whether each address of the configuration can be bound now.

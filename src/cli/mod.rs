@@ -6,6 +6,7 @@ mod console;
 mod doctor;
 mod health;
 mod init;
+mod meters;
 mod render;
 mod run;
 mod schema;
@@ -52,6 +53,7 @@ enum Command {
     Init(init::InitArguments),
     Check(check::CheckArguments),
     Schema(schema::SchemaArguments),
+    Meters(meters::MetersArguments),
     Doctor(doctor::DoctorArguments),
     Health(health::HealthArguments),
     Completions(completions::CompletionsArguments),
@@ -97,6 +99,7 @@ fn dispatch(command: Command, console: &mut Console) -> anyhow::Result<ExitCode>
         Command::Init(arguments) => init::run(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),
         Command::Schema(arguments) => schema::run(&arguments, console),
+        Command::Meters(arguments) => meters::run(&arguments, console),
         Command::Doctor(arguments) => doctor::run(&arguments, console),
         Command::Health(arguments) => health::run(&arguments, console),
         Command::Completions(arguments) => completions::run(&arguments, console),

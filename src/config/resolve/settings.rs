@@ -153,6 +153,7 @@ fn energy(
         upstreams: upstreams.iter().map(|it| it.energy.clone()).collect(),
         sysfs_root: config.sysfs_root.clone(),
         procfs_root: config.procfs_root.clone(),
+        idle: config.idle_settings(),
     }
 }
 
