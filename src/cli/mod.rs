@@ -7,6 +7,7 @@ mod doctor;
 mod health;
 mod init;
 mod meters;
+mod protocols;
 mod render;
 mod run;
 mod schema;
@@ -53,6 +54,7 @@ enum Command {
     Init(init::InitArguments),
     Check(check::CheckArguments),
     Schema(schema::SchemaArguments),
+    Protocols(protocols::ProtocolsArguments),
     Meters(meters::MetersArguments),
     Doctor(doctor::DoctorArguments),
     Health(health::HealthArguments),
@@ -99,6 +101,7 @@ fn dispatch(command: Command, console: &mut Console) -> anyhow::Result<ExitCode>
         Command::Init(arguments) => init::run(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),
         Command::Schema(arguments) => schema::run(&arguments, console),
+        Command::Protocols(arguments) => protocols::run(&arguments, console),
         Command::Meters(arguments) => meters::run(&arguments, console),
         Command::Doctor(arguments) => doctor::run(&arguments, console),
         Command::Health(arguments) => health::run(&arguments, console),

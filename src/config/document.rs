@@ -13,7 +13,7 @@ use super::expand::expand;
 use super::hint::{humanise, unknown_name};
 use super::tree::{Located, Node};
 use super::{
-    AdminConfig, EnergyConfig, Environment, HealthConfig, LimitsConfig, ListenerConfig, LogConfig,
+    AdminConfig, EnergyConfig, Environment, HealthConfig, PeerLimitsConfig, ListenerConfig, LogConfig,
     Place, Problems, RuleConfig, SafetyConfig, Source, UpstreamConfig,
 };
 use crate::units::Seed;
@@ -43,7 +43,7 @@ pub(super) struct Document<'i> {
     pub(super) admin: Option<Located<'i, AdminConfig>>,
     pub(super) health: Option<Located<'i, HealthConfig>>,
     pub(super) safety: Option<Located<'i, SafetyConfig>>,
-    pub(super) limits: Option<Located<'i, LimitsConfig>>,
+    pub(super) limits: Option<Located<'i, PeerLimitsConfig>>,
     pub(super) log: Option<Located<'i, LogConfig>>,
     pub(super) energy: Option<Located<'i, EnergyConfig>>,
     pub(super) upstreams: Tables<'i, UpstreamConfig>,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::Protocol;
+
 /// One bound address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +15,7 @@ pub struct ListenerConfig {
     pub bind: String,
     /// One of `hormesis protocols`. Absent: what the upstream's scheme says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Protocol>")]
     pub protocol: Option<String>,
     /// The name of an upstream: where calls go that no route takes.
     pub upstream: String,
@@ -44,6 +47,7 @@ pub struct RouteConfig {
     pub upstream: String,
     /// In place of the listener's protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Protocol>")]
     pub protocol: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{
-    AdminConfig, EnergyConfig, HealthConfig, LimitsConfig, ListenerConfig, LogConfig, RuleConfig,
+    AdminConfig, EnergyConfig, HealthConfig, PeerLimitsConfig, ListenerConfig, LogConfig, RuleConfig,
     SafetyConfig, UpstreamConfig,
 };
 use crate::units::Seed;
@@ -45,7 +45,7 @@ pub struct Config {
     #[schemars(default)]
     safety: SafetyConfig,
     #[schemars(default)]
-    limits: LimitsConfig,
+    limits: PeerLimitsConfig,
     #[schemars(default)]
     log: LogConfig,
     #[schemars(default)]

@@ -98,14 +98,11 @@ impl<'i> Node<'i> {
     pub(super) fn span_at(&self, path: &str) -> Range<usize> {
         let mut span = self.span();
         let mut value = self.value.get_ref();
-        for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
-            let next = match step.strip_suffix(']') {
-                Some(index) => index.parse::<usize>().ok().and_then(|it| value.get(it)),
-                None => value.get(step),
-            };
-            let Some(next) = next else { break };
+        let mut rest = path;
+        while let Some((next, after)) = step(value, rest) {
             span = next.span();
             value = next.get_ref();
+            rest = after;
         }
         span
     }
@@ -124,6 +121,30 @@ impl<'i> Node<'i> {
             source: Arc::clone(self.source),
             span: self.span_at(path),
         }
+    }
+}
+
+/// One step along a path: what stands there, and the rest of the path. A key may hold dots itself,
+/// so the longest that fits is taken.
+fn step<'v, 'i, 'p>(
+    value: &'v DeValue<'i>,
+    path: &'p str,
+) -> Option<(&'v Spanned<DeValue<'i>>, &'p str)> {
+    let path = path.strip_prefix('.').unwrap_or(path);
+    match value {
+        DeValue::Array(items) => {
+            let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
+            Some((items.get(index.parse::<usize>().ok()?)?, rest))
+        }
+        DeValue::Table(table) => table
+            .iter()
+            .filter_map(|(key, value)| {
+                let rest = path.strip_prefix(key.get_ref().as_ref())?;
+                let ends = rest.is_empty() || rest.starts_with(['.', '[']);
+                ends.then_some((value, rest))
+            })
+            .min_by_key(|(_, rest)| rest.len()),
+        _ => None,
     }
 }
 
@@ -305,7 +326,8 @@ mod tests {
 
     #[test]
     fn a_path_is_found_as_deep_as_it_goes() {
-        let source = Arc::new(Source::new("t", "a = { b = [1, { c = 2 }] }"));
+        let text = "a = { b = [1, { c = 2 }], \"b.d\" = 3 }";
+        let source = Arc::new(Source::new("t", text));
         let root = DeTable::parse(&source.text).unwrap();
         let node = Node {
             source: &source,
@@ -316,5 +338,7 @@ mod tests {
         assert_eq!(at("a.b[0]"), "1");
         assert_eq!(at("a.b[1].c"), "2");
         assert_eq!(at("a.b[7].c"), "[1, { c = 2 }]");
+        assert_eq!(at("a.b.d"), "3");
+        assert_eq!(at("a.bb"), "{ b = [1, { c = 2 }], \"b.d\" = 3 }");
     }
 }

@@ -9,7 +9,7 @@ use crate::units::{ByteSize, Span};
 /// Limits against slow or greedy peers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct LimitsConfig {
+pub struct PeerLimitsConfig {
     /// The head of a request must be whole within this.
     pub header_timeout: Span,
     /// The largest head.
@@ -32,7 +32,7 @@ pub struct LimitsConfig {
     pub look_time: Span,
 }
 
-impl Default for LimitsConfig {
+impl Default for PeerLimitsConfig {
     fn default() -> Self {
         let limits = Limits::default();
         Self {
@@ -49,8 +49,8 @@ impl Default for LimitsConfig {
     }
 }
 
-impl From<&LimitsConfig> for Limits {
-    fn from(config: &LimitsConfig) -> Self {
+impl From<&PeerLimitsConfig> for Limits {
+    fn from(config: &PeerLimitsConfig) -> Self {
         Self {
             header_timeout: config.header_timeout.get(),
             header_bytes: bytes(config.header_size),
