@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use globset::GlobSet;
 
-pub use crate::energy::EnergySettings;
 use crate::call::Field;
+pub use crate::energy::EnergySettings;
 use crate::protocol::Dialect;
 pub use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::RuleSet;
@@ -53,10 +53,7 @@ impl ListenerSpec {
         path: &str,
         fields: &[Field<'_>],
     ) -> (usize, ProtocolSpec) {
-        let route = self
-            .routes
-            .iter()
-            .find(|it| it.matches(host, path, fields));
+        let route = self.routes.iter().find(|it| it.matches(host, path, fields));
         match route {
             Some(route) => (route.upstream, route.protocol.unwrap_or(self.protocol)),
             None => (self.upstream, self.protocol),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::console::Console;
 use super::{Exit, environment, render};
-use crate::config::{self, Problem, Problems, Resolved};
+use crate::config::{self, Inputs, Problem, Problems, Resolved};
 
 /// Reads a configuration as `run` would and tells everything that is wrong with it, at once.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct CheckArguments {
 }
 
 pub(super) fn run(arguments: &CheckArguments, console: &Console) -> anyhow::Result<Exit> {
-    let loaded = config::load(&arguments.config, &environment);
+    let loaded = config::load(&arguments.config, &Inputs::new(&environment));
     let exit = if loaded.is_ok() {
         Exit::Fine
     } else {

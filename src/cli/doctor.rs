@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::{Exit, environment, meters};
-use crate::config;
+use crate::config::{self, Inputs};
 use crate::energy::{EnergySettings, EnergyStatus, Engine, MeterState};
 use crate::snapshot::{AdminBind, Bind, Snapshot};
 
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &DoctorArguments, console: &Console) -> anyhow::Res
     if arguments.config.is_empty() {
         findings.extend(energy(&Engine::survey(&EnergySettings::default(), &[])));
     } else {
-        let resolved = config::load(&arguments.config, &environment)?;
+        let resolved = config::load(&arguments.config, &Inputs::new(&environment))?;
         findings.extend(energy(&meters::survey(&resolved)));
         findings.extend(ports(&resolved.snapshot, &resolved.settings.admin));
     }

@@ -100,13 +100,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::{Source, resolve};
+    use crate::config::{Inputs, Source, resolve};
 
     #[test]
     fn every_preset_is_a_configuration_without_mistakes() {
         for preset in Preset::value_variants() {
             let source = Arc::new(Source::new(format!("{preset:?}"), preset.text()));
-            if let Err(problems) = resolve(&[source], &|_| None) {
+            if let Err(problems) = resolve(&[source], &Inputs::new(&|_| None)) {
                 panic!("{problems}");
             }
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::console::Console;
 use super::{Exit, UsageError, environment};
-use crate::config;
+use crate::config::{self, Inputs};
 use crate::energy::{
     EnergySettings, EnergyStatus, Engine, METERS, MeterInfo, MeterState, MeterStatus, SourceStatus,
 };
@@ -57,7 +57,7 @@ fn status(config: &[PathBuf]) -> anyhow::Result<EnergyStatus> {
     if config.is_empty() {
         return Ok(Engine::survey(&EnergySettings::default(), &[]));
     }
-    let resolved = config::load(config, &environment)?;
+    let resolved = config::load(config, &Inputs::new(&environment))?;
     Ok(survey(&resolved))
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::console::Console;
 use super::{UsageError, environment};
-use crate::config::{self, Problem, Resolved};
+use crate::config::{self, Inputs, Problem};
 use crate::record::logging::{self, LogFormat, LogGuard, LoggingError};
 use crate::units::Seed;
 
@@ -65,14 +65,22 @@ pub(super) struct RunArguments {
 
 pub(super) fn run(arguments: RunArguments, console: &Console) -> anyhow::Result<ExitCode> {
     let _log = start_log(&arguments, console)?;
+    let inputs = Inputs {
+        seed: arguments.seed.map(Seed),
+        dry_run: arguments.dry_run,
+        ..Inputs::new(&environment)
+    };
     let mut resolved = match (&arguments.upstream, &arguments.listen) {
         (Some(upstream), Some(listen)) => {
             let protocol = arguments.protocol.as_deref();
-            config::inline(upstream, listen, protocol, &environment)?
+            config::inline(upstream, listen, protocol, &inputs)?
         }
-        _ => config::load(&arguments.config, &environment)?,
+        _ => config::load(&arguments.config, &inputs)?,
     };
-    apply_flags(&arguments, &mut resolved)?;
+    if let Some(admin) = &arguments.admin {
+        resolved.settings.admin =
+            config::parse_admin(admin).map_err(|error| UsageError(format!("--admin: {error}")))?;
+    }
     for warning in &resolved.warnings {
         tracing::warn!("{}", told(warning));
     }
@@ -81,22 +89,6 @@ pub(super) fn run(arguments: RunArguments, console: &Console) -> anyhow::Result<
         tracing::info!(%seed, "drew a seed; `--seed {seed}` repeats this run's draws");
     }
     crate::app::run(resolved)
-}
-
-/// Flags come after files.
-fn apply_flags(arguments: &RunArguments, resolved: &mut Resolved) -> Result<(), UsageError> {
-    if let Some(seed) = arguments.seed {
-        resolved.snapshot.seed = Seed(seed);
-        resolved.seed_drawn = false;
-    }
-    if arguments.dry_run {
-        resolved.snapshot.safety.dry_run = true;
-    }
-    if let Some(admin) = &arguments.admin {
-        resolved.settings.admin =
-            config::parse_admin(admin).map_err(|error| UsageError(format!("--admin: {error}")))?;
-    }
-    Ok(())
 }
 
 fn start_log(arguments: &RunArguments, console: &Console) -> anyhow::Result<LogGuard> {

@@ -13,8 +13,8 @@ use super::expand::expand;
 use super::hint::{humanise, unknown_name};
 use super::tree::{Located, Node};
 use super::{
-    AdminConfig, EnergyConfig, Environment, HealthConfig, PeerLimitsConfig, ListenerConfig, LogConfig,
-    Place, Problems, RuleConfig, SafetyConfig, Source, UpstreamConfig,
+    AdminConfig, EnergyConfig, Environment, HealthConfig, ListenerConfig, LogConfig,
+    PeerLimitsConfig, Place, Problems, RuleConfig, SafetyConfig, Source, UpstreamConfig,
 };
 use crate::units::Seed;
 

@@ -5,15 +5,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Environment, Problem, Problems, Resolved, Severity, Source, resolve};
+use super::{Inputs, Problem, Problems, Resolved, Severity, Source, resolve};
 
 /// A larger file is no configuration: a thousand rules are a third of a megabyte.
 const MOST_BYTES: u64 = 8 << 20;
 
 /// Loads files, and the `*.toml` files of directories in the order of their names, as one
 /// configuration.
-pub fn load(paths: &[PathBuf], environment: Environment<'_>) -> Result<Resolved, Problems> {
-    resolve(&read_sources(paths)?, environment)
+pub fn load(paths: &[PathBuf], inputs: &Inputs<'_>) -> Result<Resolved, Problems> {
+    resolve(&read_sources(paths)?, inputs)
 }
 
 /// What `--upstream URL --listen ADDR` stands for: the same configuration as a file of a few
@@ -22,7 +22,7 @@ pub fn inline(
     upstream: &str,
     listen: &str,
     protocol: Option<&str>,
-    environment: Environment<'_>,
+    inputs: &Inputs<'_>,
 ) -> Result<Resolved, Problems> {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let protocol = protocol.map_or(String::new(), |it| format!("protocol = {}\n", quoted(it)));
@@ -31,7 +31,7 @@ pub fn inline(
         quoted(upstream),
         quoted(listen),
     );
-    resolve(&[Arc::new(Source::new("command line", text))], environment)
+    resolve(&[Arc::new(Source::new("command line", text))], inputs)
 }
 
 /// Reads files and directories; everything that cannot be read is a problem.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{
-    AdminConfig, EnergyConfig, HealthConfig, PeerLimitsConfig, ListenerConfig, LogConfig, RuleConfig,
-    SafetyConfig, UpstreamConfig,
+    AdminConfig, EnergyConfig, HealthConfig, ListenerConfig, LogConfig, PeerLimitsConfig,
+    RuleConfig, SafetyConfig, UpstreamConfig,
 };
 use crate::units::Seed;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Problems, Resolved, Source, resolve};
+use super::{Inputs, Problems, Resolved, Source, resolve};
 use crate::snapshot::{AdminBind, Bind, DecisionLevel};
 use crate::units::Seed;
 use crate::upstream::Endpoint;

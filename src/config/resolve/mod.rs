@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use self::binds::Binds;
 use super::document::Document;
-use super::{Environment, Problem, Problems, Source};
-use crate::snapshot::{Limits, Settings, Snapshot};
+use super::{Inputs, Problem, Problems, Source};
+use crate::snapshot::{Limits, ListenerSpec, Settings, Snapshot};
 use crate::units::Seed;
 
 /// A configuration without a mistake.
@@ -29,16 +29,13 @@ pub struct Resolved {
 }
 
 /// Reads sources as one configuration.
-pub fn resolve(
-    sources: &[Arc<Source>],
-    environment: Environment<'_>,
-) -> Result<Resolved, Problems> {
+pub fn resolve(sources: &[Arc<Source>], inputs: &Inputs<'_>) -> Result<Resolved, Problems> {
     let mut problems = Problems::default();
     let mut document = Document::default();
     for source in sources {
-        document.add(source, environment, &mut problems);
+        document.add(source, inputs.environment, &mut problems);
     }
-    let resolved = compile(&document, &mut problems);
+    let resolved = compile(&document, inputs, &mut problems);
     problems.sort(sources);
     if problems.has_errors() {
         return Err(problems);
@@ -49,16 +46,20 @@ pub fn resolve(
         snapshot,
         settings,
         warnings: problems.into_vec(),
-        seed_drawn: document.seed.is_none(),
+        seed_drawn: document.seed.is_none() && inputs.seed.is_none(),
     })
 }
 
-fn compile(document: &Document<'_>, problems: &mut Problems) -> Option<(Snapshot, Settings)> {
+fn compile(
+    document: &Document<'_>,
+    inputs: &Inputs<'_>,
+    problems: &mut Problems,
+) -> Option<(Snapshot, Settings)> {
     let mut binds = Binds::default();
     let upstreams = upstreams::resolve(document, problems);
     let listeners = listeners::resolve(document, &upstreams, &mut binds, problems);
-    let safety = settings::safety(document, problems);
-    let rules = rules::resolve(document, &listeners, problems);
+    let safety = settings::safety(document, inputs, problems);
+    let specs = rules::resolve(document, &listeners, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
     if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
         problems.push(Problem {
@@ -71,16 +72,19 @@ fn compile(document: &Document<'_>, problems: &mut Problems) -> Option<(Snapshot
             place: None,
         });
     }
+    let listeners: Vec<ListenerSpec> = listeners.into_iter().collect::<Option<_>>()?;
+    let safety = safety?;
+    let seed = inputs.seed.or(document.seed.as_ref().map(|it| it.value));
     let snapshot = Snapshot {
-        generation: 1,
-        seed: document.seed.as_ref().map_or_else(draw_seed, |it| it.value),
-        listeners: listeners.into_iter().collect::<Option<_>>()?,
+        generation: inputs.generation,
+        seed: seed.unwrap_or_else(draw_seed),
+        rules: Arc::new(rules::compile(specs, &listeners, &safety, inputs)),
+        listeners,
         upstreams: upstreams
             .into_iter()
             .map(|it| it.spec)
             .collect::<Option<_>>()?,
-        rules: Arc::new(rules?),
-        safety: safety?,
+        safety,
         limits: document
             .limits
             .as_ref()

@@ -5,13 +5,19 @@ use super::upstreams::Upstream;
 use crate::config::admin::parse_health;
 use crate::config::document::Document;
 use crate::config::safety::{glob_set, path_glob};
-use crate::config::{AdminConfig, EnergyConfig, LogConfig, Problems, SafetyConfig, parse_admin};
+use crate::config::{
+    AdminConfig, EnergyConfig, Inputs, LogConfig, Problems, SafetyConfig, parse_admin,
+};
 use crate::snapshot::{AdminBind, Bind, EnergySettings, LogSettings, Safety, Settings};
 
 /// More threads than this serve nobody.
 const MOST_WORKERS: usize = 256;
 
-pub(super) fn safety(document: &Document<'_>, problems: &mut Problems) -> Option<Safety> {
+pub(super) fn safety(
+    document: &Document<'_>,
+    inputs: &Inputs<'_>,
+    problems: &mut Problems,
+) -> Option<Safety> {
     let default = SafetyConfig::default();
     let config = document.safety.as_ref().map_or(&default, |it| &it.value);
     let mut globs = Vec::with_capacity(config.never.len());
@@ -41,7 +47,7 @@ pub(super) fn safety(document: &Document<'_>, problems: &mut Problems) -> Option
         never: glob_set(globs).ok()?,
         max_delay_per_call: config.max_delay_per_call.get(),
         max_faults_per_call: config.max_faults_per_call,
-        dry_run: config.dry_run,
+        dry_run: config.dry_run || inputs.dry_run,
     })
 }
 
