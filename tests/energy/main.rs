@@ -1,0 +1,11 @@
+//! The energy of calls, held to its invariants on a machine that does not exist: a fake powercap
+//! and `/proc` tree, an upstream that knows its joules, and a clock that tests move.
+
+mod bed;
+mod ghosts;
+mod invariants;
+mod live;
+mod powercap;
+mod process;
+mod rivals;
+mod transparency;
