@@ -105,44 +105,12 @@ impl Job {
             _ => self.at,
         };
         let mut work: Vec<u64> = (0..self.work).map(|ms| self.power(ms)).collect();
-        let done = begin + self.work;
-        let mut holds = Vec::new();
-        let mut end = done;
-        let mut closed = done;
-        match self.harm {
-            Harm::None | Harm::BeforeUpstream(_) => {}
-            Harm::ResponseHead(wait) => {
-                let head = begin + self.work / 4;
-                holds.push((head, head + wait));
-                end = done.max(head + wait + 1);
-                closed = end;
-            }
-            Harm::BetweenTokens(wait) => {
-                let mut from = begin + self.work / 4;
-                for _ in 0..10 {
-                    holds.push((from, from + wait));
-                    from += wait + 1;
-                }
-                end = done.max(from + 1);
-                closed = end;
-            }
-            Harm::Throttle(wait) => {
-                let piece = self.work / 11;
-                let mut slow = Vec::new();
-                for (index, part) in work.chunks(usize::try_from(piece).unwrap()).enumerate() {
-                    slow.extend_from_slice(part);
-                    if index < 10 {
-                        let from = begin + slow.len() as u64;
-                        holds.push((from, from + wait));
-                        slow.extend(std::iter::repeat_n(0, usize::try_from(wait).unwrap()));
-                    }
-                }
-                work = slow;
-                end = begin + work.len() as u64;
-                closed = end;
-            }
-            Harm::SlowReader(wait) => closed = done + wait,
-        }
+        let (holds, last) = self.holds(begin, &mut work);
+        let mut end = last.max(begin + work.len() as u64);
+        let mut closed = match self.harm {
+            Harm::SlowReader(wait) => end + wait,
+            _ => end,
+        };
         if let Some((after, goes_on)) = self.cut {
             end = begin + after;
             closed = end;
@@ -161,6 +129,38 @@ impl Job {
             signs,
             closed,
             work,
+        }
+    }
+
+    /// When the answer is held, and when its last byte is received at the earliest.
+    fn holds(&self, begin: u64, work: &mut Vec<u64>) -> (Vec<(u64, u64)>, u64) {
+        let mut holds = Vec::new();
+        let head = begin + self.work / 4;
+        match self.harm {
+            Harm::None | Harm::BeforeUpstream(_) | Harm::SlowReader(_) => (holds, begin),
+            Harm::ResponseHead(wait) => (vec![(head, head + wait)], head + wait + 1),
+            Harm::BetweenTokens(wait) => {
+                let mut from = head;
+                for _ in 0..10 {
+                    holds.push((from, from + wait));
+                    from += wait + 1;
+                }
+                (holds, from + 1)
+            }
+            Harm::Throttle(wait) => {
+                let size = usize::try_from(self.work / 11).unwrap();
+                let mut slow = Vec::new();
+                for (index, piece) in work.chunks(size).enumerate() {
+                    slow.extend_from_slice(piece);
+                    if index < 10 {
+                        let from = begin + slow.len() as u64;
+                        holds.push((from, from + wait));
+                        slow.extend(std::iter::repeat_n(0, usize::try_from(wait).unwrap()));
+                    }
+                }
+                *work = slow;
+                (holds, begin)
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use hormesis::call::Outcome;
 use hormesis::energy::{CallEnergy, Finish, Totals};
+use hormesis::record::EnergyTotals;
 use hormesis::units::MicroJoules;
 
 /// How a call ends where nothing else is said.
@@ -52,6 +53,11 @@ pub(crate) fn assert_exact<'a>(totals: &Totals, figures: impl IntoIterator<Item 
     assert_eq!(totals.dynamic().0, sum);
     let outcomes: MicroJoules = totals.by_outcome().into_values().sum();
     assert_eq!(outcomes, totals.dynamic());
+    let told = EnergyTotals::from(totals);
+    let classes: MicroJoules = told.classes.iter().map(|it| it.energy).sum();
+    assert_eq!(classes, totals.dynamic());
+    let outcomes = told.by_outcome.values().filter_map(|it| it.dynamic);
+    assert_eq!(outcomes.sum::<MicroJoules>(), totals.dynamic());
 }
 
 /// The only source that counts.
