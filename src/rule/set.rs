@@ -144,10 +144,9 @@ impl RuleSet {
     /// workers if there were any.
     pub fn expire(&self, at: Duration) -> usize {
         let now = micros(at);
-        let expired = self
-            .cells
-            .iter()
-            .filter(|cell| cell.expires_at_micros().is_some_and(|end| end <= now));
+        let expired = self.cells.iter().filter(|cell| {
+            cell.is_armed() && cell.expires_at_micros().is_some_and(|end| end <= now)
+        });
         expired.map(|cell| cell.disarm()).count()
     }
 
