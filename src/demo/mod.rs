@@ -1,1 +1,3 @@
-//! The built-in model server, and the story that `hormesis demo` tells.
+//! The built-in demonstration.
+
+pub mod model_server;
