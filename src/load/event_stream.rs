@@ -66,7 +66,8 @@ fn classify(data: &[u8]) -> Event {
 mod tests {
     use super::*;
 
-    const STREAM: &[u8] = b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n\
+    const STREAM: &[u8] =
+        b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n\
         : comment\n\n\
         data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\
         data: {\"choices\":[],\"usage\":{}}\n\n\

@@ -4,8 +4,8 @@
 //!
 //! It knows flows (address, path, bodies, rate), not models: any HTTP/1.1 server can be loaded.
 
-pub mod child_io;
 mod child;
+pub mod child_io;
 mod client;
 mod event_stream;
 mod options;

@@ -115,6 +115,7 @@ impl Live {
         let second = Second {
             at: self.at,
             slice: self.tally.slice(),
+            by_flow: std::collections::BTreeMap::new(),
         };
         self.at += 1;
         self.tally = Tally::new();

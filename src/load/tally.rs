@@ -25,6 +25,9 @@ pub struct Second {
     /// Whole seconds since the start of the load.
     pub at: u64,
     pub slice: Slice,
+    /// Empty in live figures.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_flow: BTreeMap<String, Slice>,
 }
 
 /// Everything of a load, at its end.
@@ -138,22 +141,44 @@ fn histogram() -> Histogram<u32> {
 }
 
 fn record(histogram: &mut Histogram<u32>, time: Duration) {
-    // An auto-resizing histogram takes every value; saturating is what says so without a panic.
-    histogram.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    // A histogram that resizes itself takes every value.
+    histogram.record(micros).ok();
 }
 
-/// A phase as it is summed up: in all, and by flow.
-struct PhaseTally {
+/// Calls of one second or one phase: in all, and by flow.
+struct Part {
     all: Tally,
     flows: Vec<Tally>,
+}
+
+impl Part {
+    fn new(flows: usize) -> Self {
+        Self {
+            all: Tally::new(),
+            flows: vec![Tally::new(); flows],
+        }
+    }
+
+    fn add(&mut self, seen: &Observation) {
+        self.all.add(seen);
+        self.flows[seen.arrival.flow].add(seen);
+    }
+
+    fn by_flow(&self, options: &LoadOptions) -> BTreeMap<String, Slice> {
+        let flows = options.flows.iter().zip(&self.flows);
+        flows
+            .map(|(flow, tally)| (flow.name.clone(), tally.slice()))
+            .collect()
+    }
 }
 
 /// Everything of one load.
 pub(super) struct Ledger<'a> {
     options: &'a LoadOptions,
     total: Tally,
-    seconds: BTreeMap<u64, Tally>,
-    phases: Vec<PhaseTally>,
+    seconds: BTreeMap<u64, Part>,
+    phases: Vec<Part>,
     reasons: BTreeMap<String, u64>,
 }
 
@@ -162,10 +187,7 @@ impl<'a> Ledger<'a> {
         let phases = options
             .phases
             .iter()
-            .map(|_| PhaseTally {
-                all: Tally::new(),
-                flows: options.flows.iter().map(|_| Tally::new()).collect(),
-            })
+            .map(|_| Part::new(options.flows.len()))
             .collect();
         Self {
             options,
@@ -181,13 +203,12 @@ impl<'a> Ledger<'a> {
         let at = seen.arrival.at;
         self.seconds
             .entry(at.as_secs())
-            .or_insert_with(Tally::new)
+            .or_insert_with(|| Part::new(self.options.flows.len()))
             .add(seen);
         let millis = at.as_millis();
         for (spec, tally) in self.options.phases.iter().zip(&mut self.phases) {
             if (u128::from(spec.start_ms)..u128::from(spec.end_ms)).contains(&millis) {
-                tally.all.add(seen);
-                tally.flows[seen.arrival.flow].add(seen);
+                tally.add(seen);
             }
         }
         if let Err(failure) = &seen.result {
@@ -196,24 +217,19 @@ impl<'a> Ledger<'a> {
     }
 
     pub(super) fn report(&self) -> LoadReport {
-        let seconds = self.seconds.iter().map(|(at, tally)| Second {
+        let seconds = self.seconds.iter().map(|(at, part)| Second {
             at: *at,
-            slice: tally.slice(),
+            slice: part.all.slice(),
+            by_flow: part.by_flow(self.options),
         });
         let phases = self.options.phases.iter().zip(&self.phases);
         LoadReport {
             seconds: seconds.collect(),
             phases: phases
-                .map(|(spec, tally)| PhaseFigures {
+                .map(|(spec, part)| PhaseFigures {
                     name: spec.name.clone(),
-                    all: tally.all.slice(),
-                    by_flow: self
-                        .options
-                        .flows
-                        .iter()
-                        .zip(&tally.flows)
-                        .map(|(flow, tally)| (flow.name.clone(), tally.slice()))
-                        .collect(),
+                    all: part.all.slice(),
+                    by_flow: part.by_flow(self.options),
                 })
                 .collect(),
             total: self.total.slice(),

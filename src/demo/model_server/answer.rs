@@ -39,7 +39,7 @@ impl Dialect {
     }
 }
 
-/// An error of the OpenAI API, which names the parameter that is wrong.
+/// An error of the chat API, which names the parameter that is wrong.
 pub(super) fn openai_error(
     status: StatusCode,
     message: &str,

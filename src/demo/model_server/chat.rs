@@ -157,13 +157,13 @@ impl EventStream {
                 let delta = json!({ "role": "assistant", "content": "" });
                 Some(self.chunk(Some(&delta), None))
             }
-            Step::Words => Some(match self.completion.next_word() {
-                Some(word) => self.chunk(Some(&json!({ "content": word })), None),
-                None => {
-                    self.step = Step::Usage;
-                    self.chunk(Some(&json!({})), self.completion.finish)
+            Step::Words => {
+                if let Some(word) = self.completion.next_word() {
+                    return Some(self.chunk(Some(&json!({ "content": word })), None));
                 }
-            }),
+                self.step = Step::Usage;
+                Some(self.chunk(Some(&json!({})), self.completion.finish))
+            }
             Step::Usage => {
                 self.step = Step::Done;
                 if self.completion.request.include_usage {

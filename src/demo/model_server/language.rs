@@ -12,7 +12,7 @@ const CONTEXT: usize = 8;
 const EMBEDDING: usize = 12;
 const HIDDEN: usize = 96;
 /// Words tried for each word written.
-const CANDIDATES: usize = 24;
+const CANDIDATES: usize = 64;
 /// A word ends by force here.
 const LONGEST_WORD: usize = 16;
 /// Passes over the text: 16 make it readable in about half a second of optimised code.
@@ -221,9 +221,18 @@ mod tests {
     #[test]
     fn without_temperature_the_answer_depends_on_the_prompt_alone() {
         let model = LanguageModel::train(1, 1);
-        assert_eq!(text(&model, "the road", 0.0, 1), text(&model, "the road", 0.0, 2));
-        assert_eq!(text(&model, "the road", 1.0, 5), text(&model, "the road", 1.0, 5));
-        assert_ne!(text(&model, "the road", 1.0, 5), text(&model, "the road", 1.0, 6));
+        assert_eq!(
+            text(&model, "the road", 0.0, 1),
+            text(&model, "the road", 0.0, 2)
+        );
+        assert_eq!(
+            text(&model, "the road", 1.0, 5),
+            text(&model, "the road", 1.0, 5)
+        );
+        assert_ne!(
+            text(&model, "the road", 1.0, 5),
+            text(&model, "the road", 1.0, 6)
+        );
         assert!(!text(&model, "", 0.0, 1).is_empty());
     }
 

@@ -1,5 +1,5 @@
 //! A model server that really computes: a digit classifier behind the Open Inference Protocol and
-//! a small language model behind the OpenAI chat API, both trained at start. One thread serves
+//! a small language model behind the chat completions API, both trained at start. One thread serves
 //! all, as one accelerator would: calls that overlap wait for each other.
 //!
 //! It is a child process of the demo. It reads its seed as one JSON line, tells its address as

@@ -103,13 +103,7 @@ impl Network {
     }
 
     /// One example; returns its loss (cross-entropy, nats) before the step.
-    pub(super) fn learn(
-        &mut self,
-        input: &[f32],
-        class: usize,
-        rate: f32,
-        pass: &mut Pass,
-    ) -> f32 {
+    pub(super) fn learn(&mut self, input: &[f32], class: usize, rate: f32, pass: &mut Pass) -> f32 {
         self.predict(input, pass);
         let loss = -pass.scores[class].max(f32::MIN_POSITIVE).ln();
         // The gradient of softmax with cross-entropy is `p - 1` at the true class, `p` elsewhere.
@@ -128,7 +122,10 @@ impl Network {
 }
 
 pub(super) fn uniform(draws: &mut Draws) -> f32 {
-    #[expect(clippy::cast_possible_truncation, reason = "a draw needs no 53 bits here")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a draw needs no 53 bits here"
+    )]
     let value = draws.uniform() as f32;
     value
 }

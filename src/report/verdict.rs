@@ -1,0 +1,143 @@
+//! The first sentence, and the three numbers below it.
+
+use super::number;
+use super::run::{Energy, Phase, Run, failed_share, joules};
+
+/// A number that a reader takes home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headline {
+    pub title: &'static str,
+    pub value: String,
+    /// What it compares with, and how far to trust it.
+    pub detail: String,
+}
+
+/// What broke, by how much, and what it cost, in one sentence.
+pub fn verdict(run: &Run) -> String {
+    let Some(fault) = run.fault() else {
+        return "No rule was live in this run.".to_owned();
+    };
+    let seconds = number::digits(fault.end_s - fault.start_s);
+    let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
+    let rules = run.rules.iter().filter(|rule| rule.hit > 0).count();
+    let plural = if rules == 1 { "rule" } else { "rules" };
+    let mut parts = vec![format!(
+        "For {seconds} s, {rules} {plural} broke {} of calls ({} before, {} after)",
+        share(Some(fault)),
+        share(run.baseline()),
+        share(run.recovery()),
+    )];
+    if let Some((before, during)) = first_token_p99(run) {
+        let (before, during) = (number::time(before), number::time(during));
+        parts.push(format!(
+            "moved the p99 first token from {before} to {during}"
+        ));
+    }
+    parts.push(match &run.energy {
+        Some(energy) => cost(energy),
+        None => "cost joules that no meter here can read".to_owned(),
+    });
+    let last = parts.pop().unwrap_or_default();
+    format!("{} and {last}.", parts.join(", "))
+}
+
+fn cost(energy: &Energy) -> String {
+    let (Some(wasted), Some(total)) = (energy.wasted().dyn_uj, energy.total().dyn_uj) else {
+        return "cost joules that no meter here could resolve".to_owned();
+    };
+    format!(
+        "burned {} of {} for answers that nobody got ({})",
+        number::joules(joules(wasted)),
+        number::joules(joules(total)),
+        trust(energy),
+    )
+}
+
+/// The tier, and how far the wasted joules can be off.
+fn trust(energy: &Energy) -> String {
+    match energy.wasted().range() {
+        Some((low, high)) => format!(
+            "{}, {} to {}",
+            energy.tier,
+            number::joules(low),
+            number::joules(high)
+        ),
+        None => format!("{}, no range", energy.tier),
+    }
+}
+
+/// Broken calls, slow first tokens, lost energy.
+pub fn headlines(run: &Run) -> [Headline; 3] {
+    [broken(run), slow(run), lost(run)]
+}
+
+fn broken(run: &Run) -> Headline {
+    Headline {
+        title: "calls broken during the fault",
+        value: share(run.fault()),
+        detail: format!(
+            "{} before, {} after",
+            share(run.baseline()),
+            share(run.recovery())
+        ),
+    }
+}
+
+fn slow(run: &Run) -> Headline {
+    let title = "p99 time to first token during the fault";
+    match first_token_p99(run) {
+        Some((before, during)) => {
+            let factor = super::run::float(during) / super::run::float(before.max(1));
+            Headline {
+                title,
+                value: number::time(during),
+                detail: format!(
+                    "{} before: × {}",
+                    number::time(before),
+                    number::digits(factor)
+                ),
+            }
+        }
+        None => Headline {
+            title,
+            value: "no tokens".to_owned(),
+            detail: "nothing was streamed".to_owned(),
+        },
+    }
+}
+
+fn lost(run: &Run) -> Headline {
+    let title = "burned for answers that nobody got";
+    let Some(energy) = &run.energy else {
+        return Headline {
+            title,
+            value: "no reading".to_owned(),
+            detail: "no meter on this machine: null, not 0".to_owned(),
+        };
+    };
+    let total = energy.total().dyn_uj.filter(|total| *total > 0);
+    let (Some(wasted), Some(total)) = (energy.wasted().dyn_uj, total) else {
+        return Headline {
+            title,
+            value: "unresolved".to_owned(),
+            detail: format!("{}: no call's joules could be told", energy.tier),
+        };
+    };
+    let share = number::percent(joules(wasted) / joules(total));
+    Headline {
+        title,
+        value: number::joules(joules(wasted)),
+        detail: format!("{}; {share} of all calls' joules", trust(energy)),
+    }
+}
+
+fn share(phase: Option<&Phase>) -> String {
+    phase
+        .and_then(|phase| failed_share(&phase.figures.all))
+        .map_or_else(|| "none".to_owned(), number::percent)
+}
+
+fn first_token_p99(run: &Run) -> Option<(u64, u64)> {
+    let of = |phase: Option<&Phase>| Some(phase?.figures.all.first_token?.p99_us);
+    Some((of(run.baseline())?, of(run.fault())?))
+}
