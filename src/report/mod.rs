@@ -38,7 +38,11 @@ impl Format {
         match self {
             Self::Html => html::render(&mut out, run)?,
             Self::Json => json::render(&mut out, run)?,
-            Self::Text => text::render(&mut out, run)?,
+            Self::Text => {
+                text::render(&mut out, run)?;
+                // Terminals and what reads from them know one space.
+                out = out.replace('\u{a0}', " ");
+            }
         }
         Ok(out)
     }

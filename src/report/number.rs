@@ -1,29 +1,30 @@
-//! Numbers for readers: three digits are what these measurements carry.
+//! Numbers for readers: three digits are what these measurements carry. A no-break space keeps a
+//! number and its unit on one line.
 
 /// A time given in microseconds.
 pub(super) fn time(micros: u64) -> String {
     let micros = super::run::float(micros);
     if micros < 1e3 {
-        format!("{micros:.0} µs")
+        format!("{micros:.0}\u{a0}µs")
     } else if micros < 1e6 {
-        format!("{} ms", digits(micros / 1e3))
+        format!("{}\u{a0}ms", digits(micros / 1e3))
     } else {
-        format!("{} s", digits(micros / 1e6))
+        format!("{}\u{a0}s", digits(micros / 1e6))
     }
 }
 
 pub(super) fn joules(joules: f64) -> String {
     let size = joules.abs();
     if size == 0.0 {
-        "0 J".to_owned()
+        "0\u{a0}J".to_owned()
     } else if size < 1e-3 {
-        format!("{} µJ", digits(joules * 1e6))
+        format!("{}\u{a0}µJ", digits(joules * 1e6))
     } else if size < 1.0 {
-        format!("{} mJ", digits(joules * 1e3))
+        format!("{}\u{a0}mJ", digits(joules * 1e3))
     } else if size < 1e3 {
-        format!("{} J", digits(joules))
+        format!("{}\u{a0}J", digits(joules))
     } else {
-        format!("{} kJ", digits(joules / 1e3))
+        format!("{}\u{a0}kJ", digits(joules / 1e3))
     }
 }
 
@@ -39,13 +40,13 @@ pub(super) fn optional_joules(microjoules: Option<u64>) -> String {
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent == 0.0 {
-        "0 %".to_owned()
+        "0\u{a0}%".to_owned()
     } else if percent < 0.1 {
-        "< 0.1 %".to_owned()
+        "<\u{a0}0.1\u{a0}%".to_owned()
     } else if percent < 10.0 {
-        format!("{percent:.1} %")
+        format!("{percent:.1}\u{a0}%")
     } else {
-        format!("{percent:.0} %")
+        format!("{percent:.0}\u{a0}%")
     }
 }
 
@@ -67,21 +68,21 @@ mod tests {
 
     #[test]
     fn units_follow_the_size() {
-        assert_eq!(time(950), "950 µs");
-        assert_eq!(time(12_340), "12.3 ms");
-        assert_eq!(time(1_500_000), "1.50 s");
-        assert_eq!(joules(0.0), "0 J");
-        assert_eq!(joules(0.1234), "123 mJ");
-        assert_eq!(joules(12.5), "12.5 J");
-        assert_eq!(joules(4200.0), "4.20 kJ");
+        assert_eq!(time(950), "950\u{a0}µs");
+        assert_eq!(time(12_340), "12.3\u{a0}ms");
+        assert_eq!(time(1_500_000), "1.50\u{a0}s");
+        assert_eq!(joules(0.0), "0\u{a0}J");
+        assert_eq!(joules(0.1234), "123\u{a0}mJ");
+        assert_eq!(joules(12.5), "12.5\u{a0}J");
+        assert_eq!(joules(4200.0), "4.20\u{a0}kJ");
     }
 
     #[test]
     fn a_small_share_is_not_nothing() {
-        assert_eq!(percent(0.0), "0 %");
-        assert_eq!(percent(0.0001), "< 0.1 %");
-        assert_eq!(percent(0.0123), "1.2 %");
-        assert_eq!(percent(0.5), "50 %");
+        assert_eq!(percent(0.0), "0\u{a0}%");
+        assert_eq!(percent(0.0001), "<\u{a0}0.1\u{a0}%");
+        assert_eq!(percent(0.0123), "1.2\u{a0}%");
+        assert_eq!(percent(0.5), "50\u{a0}%");
     }
 
     #[test]

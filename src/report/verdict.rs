@@ -22,7 +22,7 @@ pub fn verdict(run: &Run) -> String {
     let rules = run.rules.iter().filter(|rule| rule.hit > 0).count();
     let plural = if rules == 1 { "rule" } else { "rules" };
     let mut parts = vec![format!(
-        "For {seconds} s, {rules} {plural} broke {} of calls ({} before, {} after)",
+        "For {seconds}\u{a0}s, {rules} {plural} broke {} of calls ({} before, {} after)",
         share(Some(fault)),
         share(run.baseline()),
         share(run.recovery()),
@@ -92,7 +92,7 @@ fn slow(run: &Run) -> Headline {
                 title,
                 value: number::time(during),
                 detail: format!(
-                    "{} before: × {}",
+                    "{} before: ×\u{a0}{}",
                     number::time(before),
                     number::digits(factor)
                 ),
@@ -123,12 +123,23 @@ fn lost(run: &Run) -> Headline {
             detail: format!("{}: no call's joules could be told", energy.tier),
         };
     };
-    let share = number::percent(joules(wasted) / joules(total));
+    let against = per_success(run).unwrap_or_else(|| {
+        let share = number::percent(joules(wasted) / joules(total));
+        format!("{share} of all calls' joules")
+    });
     Headline {
         title,
         value: number::joules(joules(wasted)),
-        detail: format!("{}; {share} of all calls' joules", trust(energy)),
+        detail: format!("{}; {against}", trust(energy)),
     }
+}
+
+/// All joules over successes, before and during the fault.
+fn per_success(run: &Run) -> Option<String> {
+    let of = |phase: Option<&Phase>| phase?.energy?.joules_per_success();
+    let (before, during) = (of(run.baseline())?, of(run.fault())?);
+    let (before, during) = (number::joules(before), number::joules(during));
+    Some(format!("{before} → {during} a success"))
 }
 
 fn share(phase: Option<&Phase>) -> String {

@@ -5,7 +5,8 @@ use crate::report::number;
 use crate::report::plot::{Axes, Bar, Columns, Series, bars, columns, escape, lines};
 use crate::report::run::{Run, float, joules};
 
-pub(super) const LATENCY_SUB: &str = "By second of intended arrival, from that moment on: waiting in a queue counts. Calls that succeeded.";
+pub(super) const LATENCY_SUB: &str =
+    "By second of intended arrival; waiting in a queue counts; calls that succeeded.";
 pub(super) const ERRORS_SUB: &str =
     "By second of arrival, and by who broke them as far as the client can tell.";
 
@@ -32,7 +33,7 @@ pub(super) fn latency(run: &Run) -> String {
     let axes = axes(
         run,
         "latency of chat calls over time",
-        (680.0, 440.0),
+        (680.0, 462.0),
         "latency (log scale)",
     );
     let series = |name, class, pick: fn(&Second) -> Option<u64>| Series {
@@ -117,7 +118,7 @@ const LAYERS: [(&str, &str); 7] = [
 pub(super) fn energy_sub(run: &Run) -> String {
     match &run.energy {
         Some(energy) => format!(
-            "{}, by {}; dynamic energy of the model server, with its range.",
+            "{}, by {}: dynamic energy of the model server.",
             energy.tier,
             energy.meters.join(", ")
         ),

@@ -3,9 +3,9 @@
 use super::scale::Scale;
 use super::svg::Svg;
 
-const LEFT: f64 = 58.0;
+const LEFT: f64 = 70.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 34.0;
+const TOP: f64 = 38.0;
 const BOTTOM: f64 = 44.0;
 
 /// What a plot over time stands on.
@@ -64,7 +64,7 @@ impl Frame {
         let size = (right - left, self.height - TOP - BOTTOM);
         self.svg.rect((left, TOP), size, "band", "the fault is on");
         self.svg
-            .text(f64::midpoint(left, right), TOP + 13.0, "band-name", "fault");
+            .text(f64::midpoint(left, right), TOP - 3.0, "band-name", "fault");
     }
 
     fn draw_y(&mut self, label: &str, tick: impl Fn(f64) -> String) {
@@ -75,7 +75,7 @@ impl Frame {
             self.svg.text(left - 7.0, y + 4.0, "tick-y", &tick(value));
         }
         let middle = f64::midpoint(TOP, self.height - BOTTOM);
-        self.svg.upright(14.0, middle, "axis-name", label);
+        self.svg.upright(15.0, middle, "axis-name", label);
     }
 
     fn draw_x(&mut self) {
@@ -104,7 +104,7 @@ impl Frame {
             // Letters of the legend are 12 px high and about half as wide.
             #[expect(clippy::cast_precision_loss, reason = "names are short")]
             let letters = name.chars().count() as f64;
-            x += 19.0 + letters * 6.4 + 16.0;
+            x += 19.0 + letters * 6.6 + 14.0;
         }
     }
 }

@@ -91,9 +91,9 @@ impl Scale {
     }
 }
 
-/// A step of 1, 2 or 5 times a power of ten that gives four to eight ticks.
+/// A step of 1, 2 or 5 times a power of ten that gives three to eight ticks.
 fn step(span: f64) -> f64 {
-    let rough = span / 5.0;
+    let rough = span / 6.0;
     let tens = 10f64.powf(rough.log10().floor());
     let digit = [1.0, 2.0, 5.0]
         .into_iter()
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn linear_ticks_are_round_and_end_above_the_highest() {
         let scale = Scale::linear(26.0);
-        assert_eq!(scale.ticks(), [0.0, 10.0, 20.0, 30.0]);
+        assert_eq!(scale.ticks(), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
         assert!((scale.place(15.0) - 0.5).abs() < 1e-9);
         assert_eq!(Scale::linear(0.0).ticks().first(), Some(&0.0));
     }
