@@ -18,6 +18,7 @@ pub mod view;
 pub mod model;
 
 pub mod http1;
+pub mod io;
 
 pub mod protocol;
 
@@ -33,6 +34,8 @@ pub mod upstream;
 
 pub mod config;
 pub mod snapshot;
+
+pub mod live;
 
 pub mod proxy;
 

@@ -1,1 +1,264 @@
-//! The handle on a running sidecar: arm, disarm, halt, swap the snapshot, read counters.
+//! What operators and programs may change while calls run: halt, resume, arm, disarm, swap the
+//! generation. Nothing here waits for a data-path task or takes a lock that one holds.
+
+mod halt;
+mod status;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::live::Live;
+use crate::record::{CounterRegistry, EnergyTotals, LogStats};
+use crate::snapshot::Snapshot;
+
+pub use halt::{Halt, StateError};
+pub use status::{CallFigures, DecisionFigures, ListenerStatus, Status};
+
+use halt::HaltFile;
+
+/// Says what energy was used so far; called on each scrape, so it must not wait.
+pub type EnergySource = Box<dyn Fn() -> Option<EnergyTotals> + Send + Sync>;
+
+/// The control plane's hold on a running sidecar. Clones are the same handle.
+#[derive(Clone)]
+pub struct Handle(Arc<Inner>);
+
+struct Inner {
+    live: Arc<Live>,
+    counters: CounterRegistry,
+    decisions: LogStats,
+    energy: OnceLock<EnergySource>,
+    // Taken by the control plane only.
+    state: Mutex<State>,
+    // A lock of its own, held while the disk works: reads of the state do not wait for it.
+    halt_file: Option<Mutex<HaltFile>>,
+    draining: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    halt: Option<Halt>,
+    /// Orders to halt so far.
+    halts: u64,
+    /// By name of the listener: the address that it is bound to.
+    bound: BTreeMap<String, String>,
+}
+
+/// There is no rule of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no rule {0:?}")]
+pub struct NoSuchRule(pub String);
+
+impl Handle {
+    /// A handle on `live`. With a state directory, a halt that was kept there holds again.
+    ///
+    /// # Errors
+    /// Where the state directory cannot be made or read: a sidecar that cannot tell whether it was
+    /// halted must not start.
+    pub fn new(
+        live: Arc<Live>,
+        counters: CounterRegistry,
+        decisions: LogStats,
+        state_dir: Option<&Path>,
+    ) -> Result<Self, StateError> {
+        let halt_file = state_dir.map(HaltFile::in_dir).transpose()?;
+        let halt = match &halt_file {
+            Some(file) => file.read()?,
+            None => None,
+        };
+        live.set_halted(halt.is_some());
+        Ok(Self(Arc::new(Inner {
+            live,
+            counters,
+            decisions,
+            energy: OnceLock::new(),
+            state: Mutex::new(State {
+                halt,
+                ..State::default()
+            }),
+            halt_file: halt_file.map(Mutex::new),
+            draining: AtomicBool::new(false),
+        })))
+    }
+
+    /// Where energy figures come from; the first call holds.
+    pub fn set_energy(&self, source: EnergySource) {
+        if self.0.energy.set(source).is_err() {
+            tracing::warn!("the source of energy figures was already set");
+        }
+    }
+
+    pub fn live(&self) -> &Arc<Live> {
+        &self.0.live
+    }
+
+    pub fn counters(&self) -> &CounterRegistry {
+        &self.0.counters
+    }
+
+    /// Ends every fault, waiting ones included, and lets no other begin until [`Self::resume`].
+    /// Latched: a halt that holds keeps its reason.
+    ///
+    /// # Errors
+    /// Where it could not be written to the state directory. It holds all the same, but not over
+    /// a restart.
+    pub fn halt(&self, reason: &str) -> Result<Halt, StateError> {
+        // First the deed, then the paper: a full or slow disk must not keep faults going.
+        let halt = {
+            let mut state = self.state();
+            if state.halt.is_none() {
+                tracing::warn!(%reason, "halted: no fault acts until it is resumed");
+            }
+            state.halts += 1;
+            let halt = state.halt.get_or_insert_with(|| Halt::now(reason)).clone();
+            self.0.live.set_halted(true);
+            self.revoke_all();
+            halt
+        };
+        match &self.0.halt_file {
+            Some(file) => lock(file).write(&halt).map(|()| halt),
+            None => Ok(halt),
+        }
+    }
+
+    /// Lets faults act again on calls to come; `false` where nothing was halted, or where a new
+    /// halt came in between.
+    ///
+    /// # Errors
+    /// Where the kept halt could not be removed: then it still holds.
+    pub fn resume(&self) -> Result<bool, StateError> {
+        let Some(halts) = self.halts() else {
+            return Ok(false);
+        };
+        // The other way round than a halt: what cannot be kept is not done.
+        let file = self.0.halt_file.as_ref().map(lock);
+        if let Some(file) = &file {
+            file.remove()?;
+        }
+        let mut state = self.state();
+        if state.halts != halts {
+            // That halt waits for the file and writes it again.
+            return Ok(false);
+        }
+        state.halt = None;
+        self.0.live.set_halted(false);
+        self.0.live.ring();
+        tracing::warn!("resumed: armed rules act again");
+        Ok(true)
+    }
+
+    fn halts(&self) -> Option<u64> {
+        let state = self.state();
+        state.halt.as_ref().map(|_| state.halts)
+    }
+
+    /// The halt that holds.
+    pub fn halted(&self) -> Option<Halt> {
+        self.state().halt.clone()
+    }
+
+    /// Makes a rule live from now on.
+    ///
+    /// # Errors
+    /// Where no rule has that name.
+    pub fn arm(&self, rule: &str) -> Result<(), NoSuchRule> {
+        self.with_rule(rule, |cell| cell.arm(self.0.live.elapsed_micros()))
+    }
+
+    /// Ends a rule: calls that wait under it go on.
+    ///
+    /// # Errors
+    /// Where no rule has that name.
+    pub fn disarm(&self, rule: &str) -> Result<(), NoSuchRule> {
+        self.with_rule(rule, crate::rule::RuleCell::disarm)
+    }
+
+    /// Puts another generation in force. Rules whose cell it does not take over are disarmed.
+    pub fn swap(&self, snapshot: Arc<Snapshot>) {
+        let kept = Arc::clone(&snapshot.rules);
+        let before = self.0.live.swap(snapshot);
+        for cell in before.rules.cells() {
+            if !kept.cells().iter().any(|it| Arc::ptr_eq(it, cell)) {
+                cell.disarm();
+            }
+        }
+        self.0.live.ring();
+    }
+
+    /// A listener is bound and accepts.
+    pub fn listener_bound(&self, listener: &str, address: impl fmt::Display) {
+        let address = address.to_string();
+        self.state().bound.insert(listener.to_owned(), address);
+    }
+
+    /// From now on this sidecar is not ready: it finishes what it has.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    pub fn draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether new calls are welcome: every listener is bound and nothing drains.
+    pub fn ready(&self) -> bool {
+        if self.draining() {
+            return false;
+        }
+        let snapshot = self.0.live.current();
+        let state = self.state();
+        snapshot
+            .listeners
+            .iter()
+            .all(|listener| state.bound.contains_key(&*listener.name))
+    }
+
+    /// Time since the process started.
+    pub fn uptime(&self) -> Duration {
+        self.0.live.elapsed()
+    }
+
+    fn with_rule(
+        &self,
+        rule: &str,
+        change: impl FnOnce(&crate::rule::RuleCell),
+    ) -> Result<(), NoSuchRule> {
+        let snapshot = self.0.live.current();
+        let cell = snapshot.rules.cells().iter().find(|it| *it.name == *rule);
+        change(cell.ok_or_else(|| NoSuchRule(rule.to_owned()))?);
+        self.0.live.ring();
+        Ok(())
+    }
+
+    fn revoke_all(&self) {
+        for cell in self.0.live.current().rules.cells() {
+            cell.revoke();
+        }
+        self.0.live.ring();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0.state)
+    }
+}
+
+/// Nothing panics between two changes of what these locks guard, so that it is whole even then.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("live", &self.0.live)
+            .field("draining", &self.0.draining)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

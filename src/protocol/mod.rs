@@ -3,12 +3,25 @@
 //!
 //! A new protocol is one file here, one `mod` line and one registry line.
 
+mod frame;
+pub mod fuzz;
+mod http;
+mod lines;
+pub mod look;
+mod native;
+pub mod open_inference;
+pub mod openai;
+mod registry;
+mod sse;
+mod tcp;
+
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use http::StatusCode;
+use ::http::StatusCode;
 use serde_json::Value;
 
+pub use self::registry::{Protocol, ProtocolInfo, UnknownProtocol, by_name, registry};
 use crate::call::{Call, Description, Field, Found};
 use crate::effect::Answer;
 use crate::view::Usage;
@@ -72,6 +85,33 @@ pub fn field<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a str> {
         .find(|field| field.name.eq_ignore_ascii_case(name))
         .and_then(|field| std::str::from_utf8(field.value).ok())
 }
+
+/// Whether a body is encoded (gzip and kin), so that its bytes are not what they say.
+pub fn is_encoded(fields: &[Field<'_>]) -> bool {
+    fields
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case("content-encoding"))
+        .flat_map(|field| field.value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+/// The media type of a body, in lower case and without parameters.
+fn media_type(fields: &[Field<'_>]) -> Option<String> {
+    let value = field(fields, "content-type")?;
+    let essence = value.split(';').next().unwrap_or(value);
+    Some(essence.trim().to_ascii_lowercase())
+}
+
+/// Whether a request body may be JSON: it is not encoded and its type does not say otherwise.
+/// Servers differ in whether they insist on the type, and `curl -d` sends a form's.
+fn may_be_json(fields: &[Field<'_>]) -> bool {
+    let is_other = |media: String| media.starts_with("multipart/") || media.starts_with("audio/");
+    !is_encoded(fields) && !media_type(fields).is_some_and(is_other)
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Cuts a stream of body bytes (transfer coding removed) into units. Any split of the same bytes
 /// gives the same units. Holds at most [`UNIT_CAP`] bytes of an unfinished unit.

@@ -1,6 +1,22 @@
 //! What is told of each call. Records are lossy behind a bounded ring, with drops counted;
 //! counters and energy do not depend on them.
 
+mod correlate;
+mod counters;
+mod energy;
+mod exposition;
+mod histogram;
+mod line;
+pub mod logging;
+mod metrics;
+#[cfg(test)]
+mod reference;
+mod sender;
+mod settings;
+mod sink;
+mod totals;
+mod writer;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,6 +28,17 @@ use crate::effect::{Fate, Planned};
 use crate::error::Origin;
 use crate::model::Admission;
 use crate::rule::Verdict;
+
+pub use counters::{CounterRegistry, SlotCounters, WorkerCounters};
+pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
+pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
+pub use histogram::{Bounds, Histogram};
+pub(crate) use line::rfc3339;
+pub use metrics::{METRICS, Metric, MetricKind, Unit};
+pub use sender::{Facts, RecordSender};
+pub use settings::{DecisionLevel, LogSettings};
+pub use totals::{CallCount, FateCount, SlotTotals, Totals};
+pub use writer::{DecisionLog, LogStats};
 
 /// One call as it went: what was decided, what was done, how it ended.
 #[derive(Clone, Debug, Serialize)]

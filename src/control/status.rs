@@ -1,0 +1,146 @@
+//! Everything about a running sidecar at one moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::call::Outcome;
+use crate::control::{Halt, Handle};
+use crate::error::Origin;
+use crate::record::{CallCount, EnergyTotals, RuleFigures, Scrape, Totals};
+use crate::snapshot::{Bind, ListenerSpec, Snapshot};
+
+/// What `GET /status` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    pub version: &'static str,
+    pub uptime_s: f64,
+    pub ready: bool,
+    pub draining: bool,
+    pub generation: u64,
+    pub seed: u64,
+    pub halted: Option<Halt>,
+    pub listeners: Vec<ListenerStatus>,
+    pub rules: Vec<RuleFigures>,
+    pub calls: Vec<CallFigures>,
+    pub decisions: DecisionFigures,
+    pub energy: Option<EnergyTotals>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerStatus {
+    pub name: Arc<str>,
+    /// As bound, the port that the system chose included; as configured before that.
+    pub bind: String,
+    pub protocol: &'static str,
+    pub upstream: Option<Arc<str>>,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Calls under way.
+    pub active: u64,
+}
+
+/// Calls that ended, by their labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallFigures {
+    pub listener: String,
+    pub protocol: &'static str,
+    pub outcome: Outcome,
+    pub origin: Origin,
+    pub count: u64,
+}
+
+/// The lines of the decision log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DecisionFigures {
+    pub written: u64,
+    pub dropped: u64,
+}
+
+impl Handle {
+    /// All figures, for [`crate::record::expose`].
+    pub fn scrape(&self) -> Scrape {
+        let inner = &self.0;
+        let snapshot = inner.live.current();
+        let rules = snapshot.rules.cells().iter();
+        Scrape {
+            version: env!("CARGO_PKG_VERSION"),
+            totals: inner.counters.totals(),
+            rules: rules.map(|cell| RuleFigures::read(cell)).collect(),
+            halted: inner.live.halted(),
+            decisions_written: inner.decisions.written(),
+            decisions_dropped: inner.decisions.dropped(),
+            energy: inner.energy.get().and_then(|source| source()),
+        }
+    }
+
+    pub fn status(&self) -> Status {
+        let snapshot = self.0.live.current();
+        let scrape = self.scrape();
+        let (halted, bound) = {
+            let state = self.state();
+            (state.halt.clone(), state.bound.clone())
+        };
+        Status {
+            version: scrape.version,
+            uptime_s: self.uptime().as_secs_f64(),
+            ready: self.ready(),
+            draining: self.draining(),
+            generation: snapshot.generation,
+            seed: snapshot.seed.0,
+            halted,
+            listeners: listeners(&snapshot, &bound, &scrape.totals),
+            rules: scrape.rules,
+            calls: scrape.totals.calls().map(CallFigures::from).collect(),
+            decisions: DecisionFigures {
+                written: scrape.decisions_written,
+                dropped: scrape.decisions_dropped,
+            },
+            energy: scrape.energy,
+        }
+    }
+}
+
+fn listeners(
+    snapshot: &Snapshot,
+    bound: &BTreeMap<String, String>,
+    totals: &Totals,
+) -> Vec<ListenerStatus> {
+    let status = |listener: &ListenerSpec| {
+        let slots = || {
+            let slots = totals.slots.iter();
+            slots.filter(|slot| slot.listener == listener.name)
+        };
+        ListenerStatus {
+            name: Arc::clone(&listener.name),
+            bind: bound
+                .get(&*listener.name)
+                .cloned()
+                .unwrap_or_else(|| match &listener.bind {
+                    Bind::Tcp(address) => address.to_string(),
+                    Bind::Unix(path) => format!("unix:{}", path.display()),
+                }),
+            protocol: listener.protocol.name(),
+            upstream: snapshot
+                .upstreams
+                .get(listener.upstream)
+                .map(|upstream| Arc::clone(&upstream.name)),
+            connections: slots().map(|slot| slot.connections()).sum(),
+            active: slots().map(|slot| slot.active()).sum(),
+        }
+    };
+    snapshot.listeners.iter().map(status).collect()
+}
+
+impl From<CallCount<'_>> for CallFigures {
+    fn from(call: CallCount<'_>) -> Self {
+        Self {
+            listener: call.listener.to_owned(),
+            protocol: call.protocol,
+            outcome: call.outcome,
+            origin: call.origin,
+            count: call.count,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The chunked transfer coding (RFC 9112 §7.1): a scanner that validates every byte and says which
+//! of them are payload, so that the same bytes can be passed on as they came.
+
+use crate::error::ignore;
+use crate::http1::framing::Scanned;
+
+/// The longest chunk-size line with its extensions, and the most bytes of trailers.
+const LINE_CAP: usize = 4096;
+const TRAILER_CAP: usize = 16 * 1024;
+
+/// Why bytes are no chunked body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkedError {
+    #[error("chunk extension too long")]
+    ExtensionTooLong,
+    #[error("chunk size is no hexadecimal number")]
+    Size,
+    #[error("chunk does not end where its size says")]
+    End,
+    #[error("malformed trailer")]
+    Trailer,
+    #[error("trailers larger than the limit")]
+    TrailerTooLarge,
+}
+
+/// Where in the coding the next byte stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    SizeStart,
+    Size,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    /// At the start of a trailer line, or of the empty line that ends the body.
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    EndLf,
+    Done,
+}
+
+/// A chunked body, followed byte by byte where it is framing and by leaps where it is payload.
+#[derive(Debug, Default)]
+pub struct ChunkedScanner {
+    state: State,
+    /// Size being read, then payload bytes left of the chunk.
+    size: u64,
+    /// Bytes of the current line, or of all trailers.
+    line: usize,
+}
+
+impl ChunkedScanner {
+    pub(super) fn scan(
+        &mut self,
+        bytes: &[u8],
+        mut payload: impl FnMut(&[u8]),
+    ) -> Result<Scanned, ChunkedError> {
+        let mut at = 0;
+        while at < bytes.len() && self.state != State::Done {
+            if self.state == State::Data {
+                let take = usize::try_from(self.size)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len() - at);
+                payload(&bytes[at..at + take]);
+                self.size -= take as u64;
+                at += take;
+                if self.size == 0 {
+                    self.state = State::DataCr;
+                }
+                continue;
+            }
+            self.state = self.framing_byte(bytes[at])?;
+            at += 1;
+        }
+        Ok(Scanned {
+            wire: at,
+            done: self.state == State::Done,
+        })
+    }
+
+    fn framing_byte(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        match self.state {
+            State::SizeStart | State::Size => self.size_byte(byte),
+            State::Extension => {
+                self.line += 1;
+                match byte {
+                    _ if self.line > LINE_CAP => Err(ChunkedError::ExtensionTooLong),
+                    b'\r' => Ok(State::SizeLf),
+                    // A bare LF would end the line for some readers and not for others.
+                    b'\n' | 0 => Err(ChunkedError::Size),
+                    _ => Ok(State::Extension),
+                }
+            }
+            State::SizeLf if byte == b'\n' => {
+                self.line = 0;
+                Ok(if self.size == 0 {
+                    State::TrailerStart
+                } else {
+                    State::Data
+                })
+            }
+            State::SizeLf => Err(ChunkedError::Size),
+            State::DataCr if byte == b'\r' => Ok(State::DataLf),
+            State::DataLf if byte == b'\n' => Ok(State::SizeStart),
+            State::DataCr | State::DataLf => Err(ChunkedError::End),
+            State::TrailerStart
+            | State::TrailerName
+            | State::TrailerValue
+            | State::TrailerLf
+            | State::EndLf => self.trailer_byte(byte),
+            State::Data | State::Done => Ok(self.state),
+        }
+    }
+
+    fn size_byte(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        if let Some(digit) = char::from(byte).to_digit(16) {
+            if self.state == State::SizeStart {
+                self.size = 0;
+            }
+            // Sixteen digits fill 64 bits; a seventeenth would overflow for some reader.
+            if self.size >> 60 != 0 {
+                return Err(ChunkedError::Size);
+            }
+            self.size = self.size << 4 | u64::from(digit);
+            return Ok(State::Size);
+        }
+        match byte {
+            b'\r' if self.state == State::Size => Ok(State::SizeLf),
+            b';' | b' ' | b'\t' if self.state == State::Size => {
+                self.line = 0;
+                Ok(State::Extension)
+            }
+            _ => Err(ChunkedError::Size),
+        }
+    }
+
+    fn trailer_byte(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        self.line += 1;
+        if self.line > TRAILER_CAP {
+            return Err(ChunkedError::TrailerTooLarge);
+        }
+        match (self.state, byte) {
+            (State::TrailerStart, b'\r') => Ok(State::EndLf),
+            (State::TrailerStart, _) if is_token(byte) => Ok(State::TrailerName),
+            (State::TrailerName, b':') => Ok(State::TrailerValue),
+            (State::TrailerName, _) if is_token(byte) => Ok(State::TrailerName),
+            (State::TrailerValue, b'\r') => Ok(State::TrailerLf),
+            (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => Ok(State::TrailerValue),
+            (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
+            (State::EndLf, b'\n') => Ok(State::Done),
+            _ => Err(ChunkedError::Trailer),
+        }
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The line that opens a chunk of `size` bytes.
+pub fn chunk_header(size: usize, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    // Writing to a Vec cannot fail.
+    ignore(write!(out, "{size:x}\r\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(bytes: &[u8]) -> Result<(Vec<u8>, Scanned), ChunkedError> {
+        let mut payload = Vec::new();
+        let scanned =
+            ChunkedScanner::default().scan(bytes, |part| payload.extend_from_slice(part))?;
+        Ok((payload, scanned))
+    }
+
+    #[test]
+    fn payload_extensions_and_trailers() {
+        let body = b"4;a=b\r\nwiki\r\nA\r\n0123456789\r\n0\r\nX-T: v\r\n\r\nGET";
+        let (payload, scanned) = decode(body).unwrap();
+        assert_eq!(payload, b"wiki0123456789");
+        assert_eq!(
+            scanned,
+            Scanned {
+                wire: body.len() - 3,
+                done: true
+            }
+        );
+    }
+
+    #[test]
+    fn malformed_bodies_are_refused() {
+        for bad in [
+            &b"\r\n"[..],
+            b"g\r\n",
+            b"-1\r\n",
+            b"+1\r\n",
+            b"0x1\r\n",
+            b" 1\r\n",
+            b"1\n",
+            b"1\rX",
+            b"1\r\nab",
+            b"1\r\na\rb",
+            b"10000000000000000\r\n",
+            b"1;a\nb\r\n",
+            b"0\r\n: v\r\n\r\n",
+            b"0\r\nA v\r\n\r\n",
+            b"0\r\nA: v\n\r\n",
+            b"0\r\n\n",
+        ] {
+            assert!(decode(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
+        }
+        let long = [b"1;".as_slice(), &vec![b'a'; LINE_CAP + 1]].concat();
+        assert_eq!(decode(&long).unwrap_err(), ChunkedError::ExtensionTooLong);
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..8), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12)) {
+            let mut wire = Vec::new();
+            for chunk in &chunks {
+                chunk_header(chunk.len(), &mut wire);
+                wire.extend_from_slice(chunk);
+                wire.extend_from_slice(b"\r\n");
+            }
+            wire.extend_from_slice(b"0\r\n\r\n");
+            let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(wire.len())).collect();
+            ends.extend([0, wire.len()]);
+            ends.sort_unstable();
+            let (mut scanner, mut payload, mut done) = (ChunkedScanner::default(), Vec::new(), false);
+            for pair in ends.windows(2) {
+                let scanned = scanner.scan(&wire[pair[0]..pair[1]], |part| payload.extend_from_slice(part)).unwrap();
+                prop_assert_eq!(scanned.wire, pair[1] - pair[0]);
+                done = scanned.done;
+            }
+            prop_assert!(done);
+            prop_assert_eq!(payload, chunks.concat());
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            ignore(decode(&bytes));
+        }
+    }
+}

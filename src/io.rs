@@ -1,0 +1,302 @@
+//! Sockets and buffers of a worker. A socket is shared by the two directions of one task; a buffer
+//! is taken when there are bytes to hold and goes back when there are none, so that an idle
+//! connection costs its socket and nothing else.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::ops::{Deref, DerefMut};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::error::ignore;
+
+/// What one read may bring. Smaller ones cost three times as much on bulk TCP (performance.md).
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Buffers that a worker keeps for the next call.
+const KEPT_BUFFERS: usize = 64;
+
+/// Buffers that wait for their next use, last in first out: the warm one is used again.
+#[derive(Clone, Debug, Default)]
+pub struct BufferPool(Rc<RefCell<Vec<Vec<u8>>>>);
+
+impl BufferPool {
+    pub fn take(&self) -> Buffer {
+        let bytes = self
+            .0
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| vec![0; BUFFER_BYTES]);
+        Buffer {
+            bytes,
+            start: 0,
+            end: 0,
+            pool: self.clone(),
+        }
+    }
+}
+
+/// Bytes read and not yet passed on, with room for more.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    pool: BufferPool,
+}
+
+impl Buffer {
+    /// Gives up the first `count` bytes.
+    pub fn consume(&mut self, count: usize) {
+        self.start += count.min(self.len());
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Room for at least one more byte; grows up to `cap` bytes held. Whether there is room.
+    pub fn make_room(&mut self, cap: usize) -> bool {
+        if self.end < self.bytes.len() {
+            return true;
+        }
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            return true;
+        }
+        if self.bytes.len() >= cap {
+            return false;
+        }
+        let grown = (self.bytes.len() * 2).clamp(BUFFER_BYTES, cap.max(BUFFER_BYTES));
+        self.bytes.resize(grown, 0);
+        true
+    }
+
+    /// For a long wait: what is held moves to a buffer of its size, the large one goes back.
+    pub fn shrink(&mut self) {
+        if self.bytes.len() < BUFFER_BYTES || self.len() > BUFFER_BYTES / 4 {
+            return;
+        }
+        let held = self[..].to_vec();
+        let large = std::mem::replace(&mut self.bytes, held);
+        self.pool.give_back(large);
+        (self.start, self.end) = (0, self.bytes.len());
+    }
+}
+
+impl BufferPool {
+    fn give_back(&self, bytes: Vec<u8>) {
+        let mut kept = self.0.borrow_mut();
+        // One that grew for a look into a body is not kept.
+        if bytes.len() == BUFFER_BYTES && kept.len() < KEPT_BUFFERS {
+            kept.push(bytes);
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.pool.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+}
+
+/// A connected stream of either family.
+#[derive(Debug)]
+pub enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A socket that both directions of one task use; neither is polled while the other is.
+#[derive(Debug)]
+pub struct Stream(RefCell<Socket>);
+
+impl Stream {
+    pub fn new(socket: Socket) -> Self {
+        Self(RefCell::new(socket))
+    }
+
+    fn with<R>(&self, act: impl FnOnce(Pin<&mut (dyn Duplex + Unpin)>) -> R) -> R {
+        match &mut *self.0.borrow_mut() {
+            Socket::Tcp(stream) => act(Pin::new(stream)),
+            Socket::Unix(stream) => act(Pin::new(stream)),
+        }
+    }
+
+    /// Reads once into the buffer's room. `Ok(0)` is the peer's end.
+    pub fn poll_read(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+    ) -> Poll<io::Result<usize>> {
+        if !buffer.make_room(BUFFER_BYTES) {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
+        // poll_read (unlike try_read) notes a short read as "nothing more now" and so saves the
+        // read that would only say EAGAIN.
+        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..]);
+        let read = self.with(|stream| stream.poll_read(context, &mut room));
+        let count = room.filled().len();
+        ready!(read)?;
+        buffer.end += count;
+        Poll::Ready(Ok(count))
+    }
+
+    pub async fn read(&self, buffer: &mut Buffer) -> io::Result<usize> {
+        poll_fn(|context| self.poll_read(context, buffer)).await
+    }
+
+    /// Waits until there is something to read, without a buffer to read it into.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_readable(context)).await
+    }
+
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &*self.0.borrow() {
+            Socket::Tcp(stream) => stream.poll_read_ready(context),
+            Socket::Unix(stream) => stream.poll_read_ready(context),
+        }
+    }
+
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|stream| stream.poll_write(context, bytes))
+    }
+
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = poll_fn(|context| self.poll_write(context, bytes)).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
+    /// Writes a head and the body bytes behind it in one system call where the socket takes them.
+    pub async fn write_both(&self, head: &[u8], body: &[u8]) -> io::Result<()> {
+        if body.is_empty() {
+            return self.write_all(head).await;
+        }
+        let slices = [IoSlice::new(head), IoSlice::new(body)];
+        let written =
+            poll_fn(|context| self.with(|stream| stream.poll_write_vectored(context, &slices)))
+                .await?;
+        if written < head.len() {
+            self.write_all(&head[written..]).await?;
+            return self.write_all(body).await;
+        }
+        self.write_all(&body[written - head.len()..]).await
+    }
+
+    /// Waits until the peer is known to have closed its sending side; costs no system call.
+    pub fn poll_peer_closed(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.poll_readable(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) if self.is_closed() => Poll::Ready(()),
+            // More bytes of the peer wait in the kernel. Its end shows when they have been read.
+            Poll::Ready(Ok(())) => Poll::Pending,
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        let closed =
+            |ready: io::Result<tokio::io::Ready>| ready.is_ok_and(tokio::io::Ready::is_read_closed);
+        let readable = Interest::READABLE;
+        match &*self.0.borrow() {
+            Socket::Tcp(stream) => {
+                poll_once(stream.ready(readable), &mut context).is_some_and(closed)
+            }
+            Socket::Unix(stream) => {
+                poll_once(stream.ready(readable), &mut context).is_some_and(closed)
+            }
+        }
+    }
+
+    /// Whether nothing has come in on a connection that should be silent.
+    pub fn is_quiet(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        self.poll_readable(&mut context).is_pending()
+    }
+
+    /// Sends FIN; the peer may go on sending.
+    pub async fn shutdown(&self) -> io::Result<()> {
+        poll_fn(|context| self.with(|stream| stream.poll_shutdown(context))).await
+    }
+
+    /// Makes the coming close send RST, so that the peer sees ECONNRESET and not an orderly end.
+    pub fn reset_on_close(&self) {
+        if let Socket::Tcp(stream) = &*self.0.borrow() {
+            // A failure leaves an orderly close, which is all that a unix socket has anyway.
+            ignore(socket2::SockRef::from(&stream.as_fd()).set_linger(Some(Duration::ZERO)));
+        }
+    }
+}
+
+/// One poll of a future that is not awaited.
+fn poll_once<F: Future>(future: F, context: &mut Context<'_>) -> Option<F::Output> {
+    match std::pin::pin!(future).poll(context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// Both directions of a stream, behind one pointer.
+trait Duplex: AsyncRead + AsyncWrite {}
+
+impl<T: AsyncRead + AsyncWrite> Duplex for T {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_and_a_grown_one_is_not() {
+        let pool = BufferPool::default();
+        let mut buffer = pool.take();
+        assert!(buffer.make_room(BUFFER_BYTES));
+        buffer.end = BUFFER_BYTES;
+        assert!(!buffer.make_room(BUFFER_BYTES) && buffer.make_room(1 << 20));
+        drop(buffer);
+        assert!(pool.0.borrow().is_empty());
+        drop(pool.take());
+        assert_eq!(pool.0.borrow().len(), 1);
+    }
+
+    #[test]
+    fn consuming_and_shrinking_keep_the_rest() {
+        let pool = BufferPool::default();
+        let mut buffer = pool.take();
+        buffer.bytes[..6].copy_from_slice(b"abcdef");
+        buffer.end = 6;
+        buffer.consume(2);
+        buffer.shrink();
+        assert_eq!(&buffer[..], b"cdef");
+        assert_eq!(pool.0.borrow().len(), 1);
+        assert!(buffer.make_room(BUFFER_BYTES) && buffer.bytes.len() >= BUFFER_BYTES);
+        buffer.consume(9);
+        assert!(buffer.is_empty());
+    }
+}

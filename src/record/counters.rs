@@ -1,0 +1,267 @@
+//! What is counted of every call, whether it is recorded or not.
+//!
+//! Each worker writes its own cells with plain loads and stores; whoever wants figures sums the
+//! cells of all workers, without a lock. Nothing is looked up while a call runs: a worker asks
+//! once for the [`SlotCounters`] of a listener and protocol and keeps them.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::call::Outcome;
+use crate::effect::{Fate, Planned};
+use crate::error::Origin;
+use crate::record::histogram::{Bounds, HistogramCells, add};
+use crate::record::totals::Totals;
+
+/// Rule and fault pairs that are told apart; what comes later counts as `other`.
+const FAULTS: usize = 1000;
+const OTHER: &str = "other";
+
+/// All workers' cells.
+#[derive(Clone, Debug, Default)]
+pub struct CounterRegistry {
+    workers: Arc<ArcSwap<Vec<Arc<WorkerCells>>>>,
+}
+
+impl CounterRegistry {
+    /// The cells of one more worker.
+    pub fn worker(&self) -> WorkerCounters {
+        let cells = Arc::new(WorkerCells::default());
+        self.workers.rcu(|workers| {
+            let mut workers = Vec::clone(workers);
+            workers.push(Arc::clone(&cells));
+            workers
+        });
+        WorkerCounters { cells }
+    }
+
+    /// The sums over all workers, those that have ended included.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for worker in self.workers.load().iter() {
+            for slot in worker.slots.load().iter() {
+                totals.add_slot(slot);
+            }
+            for fault in worker.faults.load().iter() {
+                totals.add_fault(fault);
+            }
+        }
+        totals
+    }
+}
+
+/// Cells that one worker writes. The lists only grow, so that a reload loses no count.
+#[derive(Debug, Default)]
+struct WorkerCells {
+    slots: ArcSwap<Vec<Arc<SlotCells>>>,
+    faults: ArcSwap<Vec<Arc<FaultCells>>>,
+}
+
+/// What is counted of one listener and protocol on one worker. Aligned, so that two workers never
+/// write to one cache line.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct SlotCells {
+    pub(crate) listener: Arc<str>,
+    pub(crate) protocol: &'static str,
+    pub(crate) calls: [[AtomicU64; Origin::ALL.len()]; Outcome::ALL.len()],
+    pub(crate) started: AtomicU64,
+    pub(crate) ended: AtomicU64,
+    pub(crate) opened: AtomicU64,
+    pub(crate) closed: AtomicU64,
+    pub(crate) request_bytes: AtomicU64,
+    pub(crate) response_bytes: AtomicU64,
+    pub(crate) duration: HistogramCells,
+    pub(crate) overhead: HistogramCells,
+    pub(crate) first_token: HistogramCells,
+    pub(crate) token_gap: HistogramCells,
+}
+
+impl SlotCells {
+    fn new(listener: Arc<str>, protocol: &'static str) -> Self {
+        Self {
+            listener,
+            protocol,
+            calls: Default::default(),
+            started: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            opened: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+            request_bytes: AtomicU64::new(0),
+            response_bytes: AtomicU64::new(0),
+            duration: HistogramCells::new(&Bounds::CALL),
+            overhead: HistogramCells::new(&Bounds::OVERHEAD),
+            first_token: HistogramCells::new(&Bounds::CALL),
+            token_gap: HistogramCells::new(&Bounds::TOKEN_GAP),
+        }
+    }
+}
+
+/// What became of one fault of one rule on one worker.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct FaultCells {
+    pub(crate) rule: Arc<str>,
+    pub(crate) fault: &'static str,
+    pub(crate) results: [AtomicU64; RESULTS.len()],
+}
+
+/// The `result` label of a fate, in the order of [`FaultCells::results`].
+pub(crate) const RESULTS: [&str; 6] = [
+    "applied",
+    "clamped",
+    "not_applicable",
+    "not_reached",
+    "revoked",
+    "superseded",
+];
+
+const fn result_index(fate: &Fate) -> usize {
+    match fate {
+        Fate::Applied => 0,
+        Fate::Clamped => 1,
+        Fate::NotApplicable(_) => 2,
+        Fate::NotReached => 3,
+        Fate::Revoked => 4,
+        Fate::Superseded => 5,
+    }
+}
+
+/// One worker's hold on its cells. Move it to the worker's thread before use: a second thread that
+/// writes the same cells loses counts.
+#[derive(Debug)]
+pub struct WorkerCounters {
+    cells: Arc<WorkerCells>,
+}
+
+impl WorkerCounters {
+    /// The counters of a listener and protocol; the same ones for the same names. Ask once a
+    /// generation, not once a call.
+    pub fn slot(&self, listener: &Arc<str>, protocol: &'static str) -> SlotCounters {
+        let slots = self.cells.slots.load();
+        let known = slots
+            .iter()
+            .find(|it| it.listener == *listener && it.protocol == protocol);
+        let cells = known.map_or_else(
+            || {
+                let cells = Arc::new(SlotCells::new(Arc::clone(listener), protocol));
+                let mut grown = Vec::clone(&slots);
+                grown.push(Arc::clone(&cells));
+                self.cells.slots.store(Arc::new(grown));
+                cells
+            },
+            Arc::clone,
+        );
+        SlotCounters {
+            cells,
+            thread: PhantomData,
+        }
+    }
+
+    /// Counts what became of one planned effect. Looks its rule up: it is called only where
+    /// something was planned.
+    pub fn fate(&self, planned: &Planned, fate: &Fate) {
+        let faults = self.cells.faults.load();
+        let rule = &planned.token.rule;
+        let known = |rule: &str, fault: &str| {
+            faults
+                .iter()
+                .find(|it| *it.rule == *rule && it.fault == fault)
+        };
+        let cells = known(rule, planned.fault).or_else(|| {
+            (faults.len() >= FAULTS)
+                .then(|| known(OTHER, OTHER))
+                .flatten()
+        });
+        let index = result_index(fate);
+        if let Some(cells) = cells {
+            add(&cells.results[index], 1);
+            return;
+        }
+        let (rule, fault) = if faults.len() < FAULTS {
+            (Arc::clone(rule), planned.fault)
+        } else {
+            (OTHER.into(), OTHER)
+        };
+        let cells = Arc::new(FaultCells {
+            rule,
+            fault,
+            results: Default::default(),
+        });
+        add(&cells.results[index], 1);
+        let mut grown = Vec::clone(&faults);
+        grown.push(cells);
+        self.cells.faults.store(Arc::new(grown));
+    }
+}
+
+/// The counters of one listener and protocol on one worker: a few plain stores a call. Bound to
+/// its thread, since one thread alone may write.
+#[derive(Clone, Debug)]
+pub struct SlotCounters {
+    cells: Arc<SlotCells>,
+    thread: PhantomData<Rc<RefCell<()>>>,
+}
+
+impl SlotCounters {
+    pub fn connection_opened(&self) {
+        add(&self.cells.opened, 1);
+    }
+
+    pub fn connection_closed(&self) {
+        add(&self.cells.closed, 1);
+    }
+
+    /// A call's head was parsed. Each one is followed by one [`Self::call_ended`].
+    pub fn call_started(&self) {
+        add(&self.cells.started, 1);
+    }
+
+    /// A call ended. `overhead` is the time spent in hormesis itself: neither waiting for a peer
+    /// nor injected; `None` where it is not known.
+    pub fn call_ended(
+        &self,
+        outcome: Outcome,
+        origin: Origin,
+        duration: Duration,
+        overhead: Option<Duration>,
+    ) {
+        let cells = &self.cells;
+        add(&cells.calls[outcome as usize][origin as usize], 1);
+        cells.duration.observe(duration);
+        if let Some(overhead) = overhead {
+            cells.overhead.observe(overhead);
+        }
+        add(&cells.ended, 1);
+    }
+
+    /// Body bytes that were read from the client.
+    pub fn request_bytes(&self, count: u64) {
+        add(&self.cells.request_bytes, count);
+    }
+
+    /// Body bytes that were written to the client.
+    pub fn response_bytes(&self, count: u64) {
+        add(&self.cells.response_bytes, count);
+    }
+
+    /// The first unit with content was passed on, so long after the request's head.
+    pub fn first_token(&self, since_head: Duration) {
+        self.cells.first_token.observe(since_head);
+    }
+
+    /// A further unit with content was passed on, so long after the one before it.
+    pub fn token_gap(&self, gap: Duration) {
+        self.cells.token_gap.observe(gap);
+    }
+}
+
+#[cfg(test)]
+#[path = "counters_tests.rs"]
+mod tests;

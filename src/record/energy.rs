@@ -1,0 +1,89 @@
+//! Energy as it is told: plain figures, filled in from the energy engine where one runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::units::MicroJoules;
+
+/// What one call cost, known some windows after its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EnergyLine {
+    /// The id of the call.
+    pub call: u64,
+    /// Above idle. `None`: nothing resolves it, which is not 0.
+    pub dynamic: Option<MicroJoules>,
+    /// The part of it that the upstream spent after the call was cut.
+    pub zombie: Option<MicroJoules>,
+    /// The call's share of what the machine draws anyway.
+    pub idle: Option<MicroJoules>,
+    /// The least and the most that the call can have cost.
+    pub low: Option<MicroJoules>,
+    pub high: Option<MicroJoules>,
+    /// How the figure came about: measured, modelled, assumed.
+    pub tier: Option<&'static str>,
+    /// How windows were split among calls.
+    pub split: &'static str,
+    pub windows: u32,
+    /// Time without a reading.
+    pub gap_ms: u64,
+    pub meters: Vec<Arc<str>>,
+    /// Mean number of calls at work beside it, itself included.
+    pub concurrency: Option<f64>,
+    /// What is to be known before the figure is compared with another.
+    pub flags: Vec<&'static str>,
+}
+
+/// The energy of the whole process so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct EnergyTotals {
+    /// The weakest tier of the meters that count.
+    pub tier: Option<&'static str>,
+    pub meters: Vec<Arc<str>>,
+    /// By name of the outcome.
+    pub by_outcome: BTreeMap<&'static str, OutcomeEnergy>,
+    /// The parts that `hormesis_energy_joules_total` shows.
+    #[serde(skip)]
+    pub classes: Vec<EnergyClass>,
+    #[serde(rename = "self_uj")]
+    pub own: Option<MicroJoules>,
+    #[serde(rename = "others_uj")]
+    pub others: Option<MicroJoules>,
+    #[serde(rename = "unattributed_uj")]
+    pub unattributed: Option<MicroJoules>,
+    #[serde(rename = "idle_uj")]
+    pub idle: Option<MicroJoules>,
+    /// Seconds without a reading.
+    pub gap_s: f64,
+    #[serde(rename = "meter_uj")]
+    pub meter: Option<MicroJoules>,
+    /// All joules, failures included, over successes. `None` without a success.
+    pub joules_per_success: Option<f64>,
+}
+
+/// The energy of all calls of one outcome.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct OutcomeEnergy {
+    #[serde(rename = "dyn_uj")]
+    pub dynamic: Option<MicroJoules>,
+    #[serde(rename = "idle_uj")]
+    pub idle: Option<MicroJoules>,
+    #[serde(rename = "lo_uj")]
+    pub low: Option<MicroJoules>,
+    #[serde(rename = "hi_uj")]
+    pub high: Option<MicroJoules>,
+    pub calls: u64,
+}
+
+/// The dynamic energy of calls that share all labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnergyClass {
+    pub meter: Arc<str>,
+    pub domain: Arc<str>,
+    pub outcome: &'static str,
+    pub listener: Arc<str>,
+    /// Empty: no rule hit; `several`: more than one.
+    pub rule: Arc<str>,
+    pub energy: MicroJoules,
+}

@@ -1,0 +1,122 @@
+//! A worker's end of the decision log: a bounded ring that is never waited for.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::thread::Thread;
+
+use rtrb::Producer;
+
+use crate::record::{DecisionLevel, EnergyLine, Record};
+
+/// What decides whether a call is told of; known without building its [`Record`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The call's id.
+    pub call: u64,
+    /// A rule selected it.
+    pub selected: bool,
+    /// An effect acted on it, or would have but for a dry run.
+    pub fired: bool,
+}
+
+/// One thing to be told.
+#[derive(Debug)]
+pub(crate) enum Line {
+    Call(Box<Record>),
+    Energy(Box<EnergyLine>),
+}
+
+/// One thread's end of the decision log. Sending never blocks: a full ring drops the line and
+/// counts it.
+#[derive(Debug)]
+pub struct RecordSender {
+    level: DecisionLevel,
+    /// Absent where the level is `off`.
+    ring: Option<Ring>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    // A worker is one thread, so that the cell is never contended; it lets callers share a sender.
+    producer: RefCell<Producer<Line>>,
+    shared: Arc<Shared>,
+    writer: Thread,
+}
+
+/// What senders, writer and readers of the figures share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) written: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    /// The writer found nothing for a while and waits to be woken.
+    pub(crate) asleep: AtomicBool,
+}
+
+impl RecordSender {
+    /// A sender to nowhere: it wants nothing.
+    pub const fn off() -> Self {
+        Self {
+            level: DecisionLevel::Off,
+            ring: None,
+        }
+    }
+
+    pub(crate) const fn new(
+        level: DecisionLevel,
+        producer: Producer<Line>,
+        shared: Arc<Shared>,
+        writer: Thread,
+    ) -> Self {
+        let producer = RefCell::new(producer);
+        Self {
+            level,
+            ring: Some(Ring {
+                producer,
+                shared,
+                writer,
+            }),
+        }
+    }
+
+    /// Whether a call is told of. Build a [`Record`] only then.
+    pub fn wants(&self, facts: Facts) -> bool {
+        self.level.wants(facts)
+    }
+
+    /// Hands a call to the writer, or drops it and counts the drop where the ring is full.
+    pub fn send(&self, record: Record) {
+        if let Some(ring) = &self.ring {
+            ring.push(Line::Call(Box::new(record)));
+        }
+    }
+
+    /// Hands over figures of a call. They are written after the call's own line, and only if
+    /// that is written.
+    pub fn send_energy(&self, line: EnergyLine) {
+        if let Some(ring) = &self.ring {
+            ring.push(Line::Energy(Box::new(line)));
+        }
+    }
+}
+
+impl Ring {
+    fn push(&self, line: Line) {
+        let Ok(mut producer) = self.producer.try_borrow_mut() else {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if producer.push(line).is_err() {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        // Pairs with the fence of the writer between its going to sleep and its last look: one of
+        // the two sees the other, so that a line is never left behind a sleeping writer. A busy
+        // writer looks by itself, and the worker makes no system call.
+        fence(Ordering::SeqCst);
+        if self.shared.asleep.load(Ordering::Relaxed)
+            && self.shared.asleep.swap(false, Ordering::Relaxed)
+        {
+            self.writer.unpark();
+        }
+    }
+}

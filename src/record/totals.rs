@@ -1,0 +1,171 @@
+//! The sums over all workers, as they are shown.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::call::Outcome;
+use crate::error::Origin;
+use crate::record::counters::{FaultCells, RESULTS, SlotCells};
+use crate::record::histogram::{Bounds, Histogram};
+
+/// Everything counted so far.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// By listener and protocol, in order of first use.
+    pub slots: Vec<SlotTotals>,
+    pub faults: Vec<FateCount>,
+}
+
+/// What is counted of one listener and protocol.
+#[derive(Clone, Debug)]
+pub struct SlotTotals {
+    pub listener: Arc<str>,
+    pub protocol: &'static str,
+    calls: [[u64; Origin::ALL.len()]; Outcome::ALL.len()],
+    pub started: u64,
+    ended: u64,
+    pub connections_opened: u64,
+    connections_closed: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub duration: Histogram,
+    pub overhead: Histogram,
+    pub first_token: Histogram,
+    pub token_gap: Histogram,
+}
+
+/// Calls that share all labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallCount<'a> {
+    pub listener: &'a str,
+    pub protocol: &'static str,
+    pub outcome: Outcome,
+    pub origin: Origin,
+    pub count: u64,
+}
+
+/// What became of one fault of one rule.
+#[derive(Clone, Debug)]
+pub struct FateCount {
+    pub rule: Arc<str>,
+    pub fault: &'static str,
+    pub(crate) results: [u64; RESULTS.len()],
+}
+
+impl Totals {
+    /// Calls by listener, protocol, outcome and origin; combinations that never came are left out.
+    pub fn calls(&self) -> impl Iterator<Item = CallCount<'_>> {
+        self.slots.iter().flat_map(SlotTotals::calls)
+    }
+
+    pub(crate) fn add_slot(&mut self, cells: &SlotCells) {
+        let known = self
+            .slots
+            .iter()
+            .position(|it| it.listener == cells.listener && it.protocol == cells.protocol);
+        let index = known.unwrap_or_else(|| {
+            self.slots.push(SlotTotals::new(cells));
+            self.slots.len() - 1
+        });
+        self.slots[index].add(cells);
+    }
+
+    pub(crate) fn add_fault(&mut self, cells: &FaultCells) {
+        let known = self
+            .faults
+            .iter()
+            .position(|it| it.rule == cells.rule && it.fault == cells.fault);
+        let index = known.unwrap_or_else(|| {
+            self.faults.push(FateCount {
+                rule: Arc::clone(&cells.rule),
+                fault: cells.fault,
+                results: [0; RESULTS.len()],
+            });
+            self.faults.len() - 1
+        });
+        for (sum, cell) in self.faults[index].results.iter_mut().zip(&cells.results) {
+            *sum += cell.load(Ordering::Relaxed);
+        }
+    }
+}
+
+impl SlotTotals {
+    fn new(cells: &SlotCells) -> Self {
+        Self {
+            listener: Arc::clone(&cells.listener),
+            protocol: cells.protocol,
+            calls: Default::default(),
+            started: 0,
+            ended: 0,
+            connections_opened: 0,
+            connections_closed: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            duration: Histogram::new(&Bounds::CALL),
+            overhead: Histogram::new(&Bounds::OVERHEAD),
+            first_token: Histogram::new(&Bounds::CALL),
+            token_gap: Histogram::new(&Bounds::TOKEN_GAP),
+        }
+    }
+
+    fn add(&mut self, cells: &SlotCells) {
+        for (sums, row) in self.calls.iter_mut().zip(&cells.calls) {
+            for (sum, cell) in sums.iter_mut().zip(row) {
+                *sum += cell.load(Ordering::Relaxed);
+            }
+        }
+        for (sum, cell) in [
+            // What ended is read before what started, so that a difference is never below zero
+            // by more than another thread's delay in seeing stores.
+            (&mut self.ended, &cells.ended),
+            (&mut self.started, &cells.started),
+            (&mut self.connections_closed, &cells.closed),
+            (&mut self.connections_opened, &cells.opened),
+            (&mut self.request_bytes, &cells.request_bytes),
+            (&mut self.response_bytes, &cells.response_bytes),
+        ] {
+            *sum += cell.load(Ordering::Relaxed);
+        }
+        cells.duration.fold(&mut self.duration);
+        cells.overhead.fold(&mut self.overhead);
+        cells.first_token.fold(&mut self.first_token);
+        cells.token_gap.fold(&mut self.token_gap);
+    }
+
+    /// Calls by outcome and origin.
+    pub fn calls(&self) -> impl Iterator<Item = CallCount<'_>> {
+        Outcome::ALL.into_iter().flat_map(move |outcome| {
+            Origin::ALL.into_iter().filter_map(move |origin| {
+                let count = self.calls[outcome as usize][origin as usize];
+                (count > 0).then_some(CallCount {
+                    listener: &self.listener,
+                    protocol: self.protocol,
+                    outcome,
+                    origin,
+                    count,
+                })
+            })
+        })
+    }
+
+    /// Calls under way.
+    pub const fn active(&self) -> u64 {
+        self.started.saturating_sub(self.ended)
+    }
+
+    /// Client connections that are open.
+    pub const fn connections(&self) -> u64 {
+        self.connections_opened
+            .saturating_sub(self.connections_closed)
+    }
+}
+
+impl FateCount {
+    /// Name and count of each result that came.
+    pub fn results(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        RESULTS
+            .into_iter()
+            .zip(self.results)
+            .filter(|&(_, count)| count > 0)
+    }
+}

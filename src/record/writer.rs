@@ -1,0 +1,255 @@
+//! The thread that writes the decision log.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use rtrb::{Consumer, RingBuffer};
+
+use crate::record::correlate::Correlator;
+use crate::record::line::render;
+use crate::record::sender::{Line, Shared};
+use crate::record::sink::{Flushed, Sink};
+use crate::record::{DecisionLevel, LogSettings, RecordSender};
+
+/// Lines that one sender can be ahead of the writer.
+const RING: usize = 4096;
+/// How often a writer that has work looks at the rings.
+const ROUND: Duration = Duration::from_millis(10);
+/// Rounds without a line after which the writer sleeps until it is woken.
+const IDLE_ROUNDS: u32 = 20;
+/// How long [`DecisionLog::close`] waits for a writer that is stuck.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// The decision log. Dropping it leaves the writer to itself; [`Self::close`] flushes.
+#[derive(Debug)]
+pub struct DecisionLog {
+    level: DecisionLevel,
+    shared: Arc<Shared>,
+    /// Absent where the level is `off`.
+    writer: Option<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    attach: Sender<Consumer<Line>>,
+    thread: Thread,
+    done: Receiver<()>,
+}
+
+/// The figures of the decision log.
+#[derive(Clone, Debug, Default)]
+pub struct LogStats(Arc<Shared>);
+
+impl LogStats {
+    /// Lines that reached the file.
+    pub fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// Lines that were lost: a full ring, or a file that could not be written.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl DecisionLog {
+    /// Starts the writer. A file that cannot be opened is not an error: serving goes on, lines are
+    /// dropped and counted, and the file is tried again.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start(settings: &LogSettings) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let writer = match settings.decisions {
+            DecisionLevel::Off => None,
+            level => Some(spawn(settings, level, Arc::clone(&shared))?),
+        };
+        Ok(Self {
+            level: settings.decisions,
+            shared,
+            writer,
+        })
+    }
+
+    /// An end for one more thread.
+    pub fn sender(&self) -> RecordSender {
+        let Some(writer) = &self.writer else {
+            return RecordSender::off();
+        };
+        let (producer, consumer) = RingBuffer::new(RING);
+        if writer.attach.send(consumer).is_err() {
+            return RecordSender::off();
+        }
+        RecordSender::new(
+            self.level,
+            producer,
+            Arc::clone(&self.shared),
+            writer.thread.clone(),
+        )
+    }
+
+    pub fn stats(&self) -> LogStats {
+        LogStats(Arc::clone(&self.shared))
+    }
+
+    /// Writes what was sent so far, and ends. Senders that are left drop their lines. Waits for
+    /// two seconds at most: a reader of standard output that stands still must not hold the exit.
+    pub fn close(mut self) {
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
+        drop(writer.attach);
+        writer.thread.unpark();
+        match writer.done.recv_timeout(CLOSE) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("the decision log could not be flushed within {CLOSE:?}");
+            }
+        }
+    }
+}
+
+impl Drop for DecisionLog {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            drop(writer.attach);
+            writer.thread.unpark();
+        }
+    }
+}
+
+fn spawn(settings: &LogSettings, level: DecisionLevel, shared: Arc<Shared>) -> io::Result<Handle> {
+    let (attach, attached) = channel();
+    let (finished, done) = channel();
+    let sink = Sink::new(settings);
+    let thread = thread::Builder::new()
+        .name("decision-log".to_owned())
+        .spawn(move || {
+            let mut writer = Writer {
+                rings: Vec::new(),
+                correlator: Correlator::new(level),
+                sink,
+                shared,
+                text: Vec::with_capacity(4096),
+            };
+            writer.run(&attached);
+            // Tells whoever waits for the end.
+            drop(finished);
+        })?
+        .thread()
+        .clone();
+    Ok(Handle {
+        attach,
+        thread,
+        done,
+    })
+}
+
+struct Writer {
+    rings: Vec<Consumer<Line>>,
+    correlator: Correlator,
+    sink: Sink,
+    shared: Arc<Shared>,
+    text: Vec<u8>,
+}
+
+impl Writer {
+    fn run(&mut self, attached: &Receiver<Consumer<Line>>) {
+        let mut idle = 0;
+        loop {
+            let open = self.attach(attached);
+            if self.drain() {
+                idle = 0;
+            } else {
+                idle += 1;
+            }
+            self.account_flush();
+            if !open {
+                // The last look came after the order to end: all that was sent before is written.
+                return;
+            }
+            if idle < IDLE_ROUNDS {
+                thread::park_timeout(ROUND);
+                continue;
+            }
+            self.shared.asleep.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if self.rings.iter().all(Consumer::is_empty) {
+                thread::park();
+            }
+            self.shared.asleep.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes in new rings; `false` once the log is closed.
+    fn attach(&mut self, attached: &Receiver<Consumer<Line>>) -> bool {
+        loop {
+            match attached.try_recv() {
+                Ok(ring) => self.rings.push(ring),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+        // What a worker that has ended still sent stays readable until the ring is empty.
+        self.rings
+            .retain(|ring| !(ring.is_abandoned() && ring.is_empty()));
+        true
+    }
+
+    /// Writes one ring's worth of each ring; `true` where there was anything.
+    fn drain(&mut self) -> bool {
+        let mut any = false;
+        let mut rings = std::mem::take(&mut self.rings);
+        for ring in &mut rings {
+            // Bounded, so that one busy worker does not starve the others.
+            for _ in 0..RING {
+                let Ok(line) = ring.pop() else { break };
+                any = true;
+                self.take(line);
+            }
+        }
+        self.rings = rings;
+        any
+    }
+
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Call(record) => {
+                let pending = self.correlator.call(record.id);
+                render(&mut self.text, &*record);
+                self.write();
+                if let Some(energy) = pending {
+                    render(&mut self.text, &*energy);
+                    self.write();
+                }
+            }
+            Line::Energy(energy) => {
+                if let Some(energy) = self.correlator.energy(energy) {
+                    render(&mut self.text, &*energy);
+                    self.write();
+                }
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let lost = self.sink.write(&self.text);
+        self.account(lost);
+    }
+
+    fn account_flush(&mut self) {
+        let lost = self.sink.flush();
+        self.account(lost);
+    }
+
+    fn account(&self, fate: Flushed) {
+        self.shared
+            .written
+            .fetch_add(fate.written, Ordering::Relaxed);
+        self.shared.dropped.fetch_add(fate.lost, Ordering::Relaxed);
+    }
+}
