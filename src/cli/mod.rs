@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod console;
+mod demo;
 mod doctor;
 mod health;
 mod init;
@@ -60,6 +61,11 @@ enum Command {
     Health(health::HealthArguments),
     Completions(completions::CompletionsArguments),
     Version(version::VersionArguments),
+    Demo(demo::DemoArguments),
+    #[command(hide = true)]
+    DemoModelServer,
+    #[command(hide = true)]
+    DemoLoad,
 }
 
 /// How a command ended.
@@ -107,6 +113,9 @@ fn dispatch(command: Command, console: &mut Console) -> anyhow::Result<ExitCode>
         Command::Health(arguments) => health::run(&arguments, console),
         Command::Completions(arguments) => completions::run(&arguments, console),
         Command::Version(arguments) => version::run(&arguments, console),
+        Command::Demo(arguments) => return demo::run(arguments),
+        Command::DemoModelServer => demo::model_server(),
+        Command::DemoLoad => demo::load(),
     };
     Ok(exit?.into())
 }
