@@ -37,22 +37,23 @@ pub(super) fn gather(
 ) -> Run {
     let last = samples.last().map(|sample| &sample.status);
     let energy = last.and_then(energy);
+    let phases: Vec<Phase> = PHASES
+        .iter()
+        .zip(load.phases)
+        .map(|(plan, figures)| phase(plan, figures, samples))
+        .collect();
     Run {
         schema: 1,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: humantime::format_rfc3339_seconds(started).to_string(),
         seed: play.seed,
         command: format!("hormesis demo --seed {}", play.seed),
-        phases: PHASES
-            .iter()
-            .zip(load.phases)
-            .map(|(plan, figures)| phase(plan, figures, samples))
-            .collect(),
         seconds: load.seconds,
         total: load.total,
         reasons: load.reasons,
         rules: last.map(rules).unwrap_or_default(),
-        notes: notes(last, energy.as_ref()),
+        notes: notes(&phases, last, energy.as_ref()),
+        phases,
         energy,
     }
 }
@@ -150,8 +151,21 @@ fn rules(status: &Status) -> Vec<RuleCount> {
         .collect()
 }
 
-fn notes(status: Option<&Status>, energy: Option<&Energy>) -> Vec<String> {
+fn notes(phases: &[Phase], status: Option<&Status>, energy: Option<&Energy>) -> Vec<String> {
     let mut notes = Vec::new();
+    let unprovoked: u64 = phases
+        .iter()
+        .filter(|phase| !phase.fault)
+        .map(|phase| phase.figures.all.errors)
+        // A rule's last victims may have arrived a moment beside its time.
+        .map(|errors| errors.total() - errors.injected - errors.cut)
+        .sum();
+    if unprovoked > 0 {
+        notes.push(format!(
+            "{unprovoked} calls broke while no rule was live: this machine was busy, and the \
+             figures of the fault have such calls in them, too. Run it again on a quiet one."
+        ));
+    }
     if let Some(status) = status {
         notes.push(origins(status));
     }

@@ -19,34 +19,35 @@ pub fn verdict(run: &Run) -> String {
     };
     let seconds = number::digits(fault.end_s - fault.start_s);
     let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
-    let rules = run.rules.iter().filter(|rule| rule.hit > 0).count();
-    let plural = if rules == 1 { "rule" } else { "rules" };
-    let mut parts = vec![format!(
-        "For {seconds}\u{a0}s, {rules} {plural} broke {} of calls ({} before, {} after)",
+    let rules = match run.rules.iter().filter(|rule| rule.hit > 0).count() {
+        1 => "1 rule was".to_owned(),
+        count => format!("{count} rules were"),
+    };
+    // What broke while rules were live is told, not that rules broke it: the phases around it say
+    // how much breaks without them.
+    let broken = format!(
+        "While {rules} live for {seconds}\u{a0}s, {} of calls broke ({} before, {} after)",
         share(Some(fault)),
         share(run.baseline()),
         share(run.recovery()),
-    )];
-    if let Some((before, during)) = first_token_p99(run) {
+    );
+    let slow = first_token_p99(run).map_or_else(String::new, |(before, during)| {
         let (before, during) = (number::time(before), number::time(during));
-        parts.push(format!(
-            "moved the p99 first token from {before} to {during}"
-        ));
-    }
-    parts.push(match &run.energy {
-        Some(energy) => cost(energy),
-        None => "cost joules that no meter here can read".to_owned(),
+        format!(", the p99 first token went from {before} to {during}")
     });
-    let last = parts.pop().unwrap_or_default();
-    format!("{} and {last}.", parts.join(", "))
+    let cost = run.energy.as_ref().map_or_else(
+        || "the joules are unknown: no meter here can read them".to_owned(),
+        cost,
+    );
+    format!("{broken}{slow}, and {cost}.")
 }
 
 fn cost(energy: &Energy) -> String {
     let (Some(wasted), Some(total)) = (energy.wasted().dyn_uj, energy.total().dyn_uj) else {
-        return "cost joules that no meter here could resolve".to_owned();
+        return "no meter here could resolve the joules".to_owned();
     };
     format!(
-        "burned {} of {} for answers that nobody got ({})",
+        "{} of {} were burned for answers that nobody got ({})",
         number::joules(joules(wasted)),
         number::joules(joules(total)),
         trust(energy),

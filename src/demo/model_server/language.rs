@@ -12,7 +12,7 @@ const CONTEXT: usize = 8;
 const EMBEDDING: usize = 12;
 const HIDDEN: usize = 96;
 /// Words tried for each word written.
-const CANDIDATES: usize = 64;
+const CANDIDATES: usize = 32;
 /// A word ends by force here.
 const LONGEST_WORD: usize = 16;
 /// Passes over the text: 16 make it readable in about half a second of optimised code.
