@@ -44,7 +44,8 @@ impl Live {
         self.snapshot.load_full()
     }
 
-    /// Whether no fault may act. One load.
+    /// Whether no fault may act. One load. Read it after the epochs of the rules: a halt sets this
+    /// first and moves the epochs on then, so that a call sees one of the two.
     pub fn halted(&self) -> bool {
         self.halted.load(Ordering::Acquire)
     }

@@ -11,7 +11,9 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::admin::answer::{Refusal, json, with_type};
 use crate::admin::guard::{Access, BODY_CAP, guard, too_large};
@@ -121,17 +123,7 @@ struct HaltAnswer {
 
 async fn halt(State(handle): State<Handle>, request: Request) -> Result<Response, Refusal> {
     let body = read(request.into_body()).await?;
-    let order: HaltOrder = if body.is_empty() {
-        HaltOrder::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            Refusal::new(
-                StatusCode::BAD_REQUEST,
-                format!("the body cannot be understood: {error}"),
-                r#"send {"reason": "why"}, or no body"#,
-            )
-        })?
-    };
+    let order: HaltOrder = object(&body, r#"send {"reason": "why"}, or no body"#)?;
     let reason = order
         .reason
         .unwrap_or_else(|| "ordered by the admin API".to_owned());
@@ -150,13 +142,7 @@ async fn halt(State(handle): State<Handle>, request: Request) -> Result<Response
 
 async fn resume(State(handle): State<Handle>, request: Request) -> Result<Response, Refusal> {
     let body = read(request.into_body()).await?;
-    if !body.is_empty() && serde_json::from_slice::<Empty>(&body).is_err() {
-        return Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "the body cannot be understood",
-            "send no body, or {}",
-        ));
-    }
+    let Empty {} = object(&body, "send no body, or {}")?;
     let answer = on_disk(move || {
         handle.resume().map(|_| HaltAnswer {
             halted: handle.halted(),
@@ -174,7 +160,7 @@ async fn resume(State(handle): State<Handle>, request: Request) -> Result<Respon
     Ok(json(StatusCode::OK, &answer))
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 
@@ -192,6 +178,21 @@ async fn no_such_method(method: Method, uri: Uri) -> Refusal {
         format!("{} does not take {method}", uri.path()),
         "/halt and /resume take POST, all others GET",
     )
+}
+
+/// Reads a body as a JSON object; no body is an empty one.
+fn object<T: DeserializeOwned>(body: &[u8], help: &str) -> Result<T, Refusal> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    // By way of a map: serde would take a list for a struct too.
+    let read = serde_json::from_slice::<Map<String, Value>>(body)
+        .and_then(|map| T::deserialize(Value::Object(map)));
+    read.map_err(|error| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body cannot be understood: {error}"),
+            help,
+        )
+    })
 }
 
 async fn read(body: Body) -> Result<Bytes, Refusal> {

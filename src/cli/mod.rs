@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use self::console::Console;
+use crate::app::StartError;
 use crate::config::Problems;
 
 /// Breaks calls to model servers and feature stores on purpose, within limits that hold, and tells
@@ -131,7 +132,10 @@ fn explain_failure(error: &anyhow::Error, console: &Console) -> ExitCode {
         return Exit::Fine.into();
     }
     console.complain(format_args!("error: {error:#}"));
-    if error.is::<UsageError>() {
+    let taken = error
+        .downcast_ref::<StartError>()
+        .is_some_and(StartError::is_usage);
+    if taken || error.is::<UsageError>() {
         Exit::Usage.into()
     } else {
         Exit::CannotRun.into()

@@ -88,7 +88,7 @@ pub(super) fn run(arguments: RunArguments, console: &Console) -> anyhow::Result<
         let seed = resolved.snapshot.seed;
         tracing::info!(%seed, "drew a seed; `--seed {seed}` repeats this run's draws");
     }
-    crate::app::run(resolved)
+    Ok(crate::app::run(resolved)?)
 }
 
 fn start_log(arguments: &RunArguments, console: &Console) -> anyhow::Result<LogGuard> {

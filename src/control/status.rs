@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::call::Outcome;
 use crate::control::{Halt, Handle};
 use crate::error::Origin;
-use crate::record::{CallCount, EnergyTotals, RuleFigures, Scrape, Totals};
+use crate::record::{CallCount, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals};
 use crate::snapshot::{Bind, ListenerSpec, Snapshot};
 
 /// What `GET /status` answers.
@@ -126,8 +126,8 @@ fn listeners(
                 .upstreams
                 .get(listener.upstream)
                 .map(|upstream| Arc::clone(&upstream.name)),
-            connections: slots().map(|slot| slot.connections()).sum(),
-            active: slots().map(|slot| slot.active()).sum(),
+            connections: slots().map(SlotTotals::connections).sum(),
+            active: slots().map(SlotTotals::active).sum(),
         }
     };
     snapshot.listeners.iter().map(status).collect()

@@ -99,6 +99,9 @@ impl Chain {
                 claim.judge(at, step.as_ref());
                 steps.extend(step.map(|step| (claim.book, step)));
             }
+            if slot.claims.is_empty() {
+                continue;
+            }
             // A program that does not run is no fault of its meter.
             let sources = meter.sources();
             slot.lost = slot.claims.iter().any(|claim| {

@@ -66,6 +66,17 @@ impl Flag {
         Self::Zombie,
         Self::ZombieUnknown,
     ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::HostShared => "host_shared",
+            Self::IdleUnknown => "idle_unknown",
+            Self::SubWindow => "sub_window",
+            Self::Zombie => "zombie",
+            Self::ZombieUnknown => "zombie_unknown",
+        }
+    }
 }
 
 /// A set of flags; written as a list.

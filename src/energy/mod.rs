@@ -20,6 +20,7 @@ pub mod reading;
 mod sampler;
 mod settings;
 pub mod split;
+mod told;
 mod totals;
 pub mod window;
 
@@ -33,4 +34,4 @@ pub use self::sampler::{EnergyStatus, Sampler};
 pub use self::settings::{
     EnergySettings, IdlePolicy, IdleSettings, ProcessSource, UpstreamSource, Watts,
 };
-pub use self::totals::{Class, ClassTotal, EnergyOutcome, SourceTotals, Totals};
+pub use self::totals::{Class, ClassTotal, EnergyOutcome, OutcomeSum, SourceTotals, Totals};

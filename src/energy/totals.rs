@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::figure::CallEnergy;
 use super::ledger::Finish;
 use super::reading::{Domain, Tier};
 use crate::call::Outcome;
@@ -17,6 +18,8 @@ use crate::units::MicroJoules;
 pub struct Totals {
     pub sources: Vec<SourceTotals>,
     pub classes: Vec<ClassTotal>,
+    /// Sums of figures.
+    pub outcomes: BTreeMap<EnergyOutcome, OutcomeSum>,
     /// Calls by how they ended, those without a figure included.
     pub calls: BTreeMap<Outcome, u64>,
     /// Calls that no figure was made for because the worker's ring was full.
@@ -76,6 +79,16 @@ impl SourceTotals {
 )]
 fn as_text<S: serde::Serializer>(domain: &Domain, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(domain.as_str())
+}
+
+/// Sums of the figures of calls of one outcome. `None`, never 0, where no figure resolved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OutcomeSum {
+    pub dynamic: Option<MicroJoules>,
+    pub idle: Option<MicroJoules>,
+    pub low: Option<MicroJoules>,
+    pub high: Option<MicroJoules>,
+    pub calls: u64,
 }
 
 /// Dynamic energy of calls that agree in all labels.
@@ -171,12 +184,30 @@ const NAMES: usize = 256;
 pub(super) struct Classes {
     sums: BTreeMap<Class, (MicroJoules, u64)>,
     names: BTreeSet<Arc<str>>,
+    outcomes: BTreeMap<EnergyOutcome, OutcomeSum>,
     calls: BTreeMap<Outcome, u64>,
 }
 
 impl Classes {
     pub(super) fn end(&mut self, outcome: Outcome) {
         *self.calls.entry(outcome).or_default() += 1;
+    }
+
+    pub(super) fn tell(&mut self, figure: &CallEnergy) {
+        let outcome = EnergyOutcome::Call(figure.finish.outcome);
+        let sum = self.outcomes.entry(outcome).or_default();
+        let zombie = figure.zombie_uj.unwrap_or(0);
+        let own = figure.dyn_uj.map(|uj| uj - zombie).filter(|uj| *uj > 0);
+        plus(&mut sum.dynamic, own);
+        plus(&mut sum.idle, figure.idle_uj);
+        plus(&mut sum.low, figure.lo_uj);
+        plus(&mut sum.high, figure.hi_uj);
+        sum.calls += 1;
+        if figure.zombie_uj.is_some() {
+            let sum = self.outcomes.entry(EnergyOutcome::ZOMBIE).or_default();
+            plus(&mut sum.dynamic, figure.zombie_uj);
+            sum.calls += 1;
+        }
     }
 
     pub(super) fn add(&mut self, source: &Arc<str>, finish: &Finish, uj: u64, zombie_uj: u64) {
@@ -215,8 +246,9 @@ impl Classes {
         Some(Arc::clone(name))
     }
 
-    pub(super) fn snapshot(&self) -> (Vec<ClassTotal>, BTreeMap<Outcome, u64>) {
-        let classes = self
+    /// Puts these sums into a snapshot.
+    pub(super) fn fill(&self, totals: &mut Totals) {
+        totals.classes = self
             .sums
             .iter()
             .map(|(class, (energy, calls))| ClassTotal {
@@ -225,6 +257,13 @@ impl Classes {
                 calls: *calls,
             })
             .collect();
-        (classes, self.calls.clone())
+        totals.outcomes.clone_from(&self.outcomes);
+        totals.calls.clone_from(&self.calls);
+    }
+}
+
+fn plus(sum: &mut Option<MicroJoules>, uj: Option<u64>) {
+    if let Some(uj) = uj {
+        *sum.get_or_insert(MicroJoules::ZERO) += MicroJoules(u128::from(uj));
     }
 }

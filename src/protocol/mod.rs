@@ -32,7 +32,9 @@ pub trait Dialect: Debug + Send + Sync {
     fn describe(&self, head: &RequestHead<'_>) -> Description;
 
     /// JSON pointers into the request body that would complete this description (`/model`,
-    /// `/stream`); empty where the head told all, or where the call has no such body.
+    /// `/stream`); empty where the head told all, or where the call has no such body. Some are
+    /// measures ([`look::is_measure`]); left out where nobody asks for `prompt_chars`, they spare
+    /// reading on to the end of the prompt.
     fn pointers(
         &self,
         head: &RequestHead<'_>,
@@ -40,14 +42,16 @@ pub trait Dialect: Debug + Send + Sync {
     ) -> &'static [&'static str];
 
     /// Completes a description with what a look into the body found. A pointer that is not in the
-    /// body is not in `found`.
+    /// body is not in `found`, and what is absent may have a meaning (no `/stream`: not streamed);
+    /// so only for a look with all pointers but measures that came to [`look::Progress::Done`].
     fn complete(&self, description: &mut Description, found: &[Found]);
 
     /// A framer for the body of this answer; `None` where it has no units.
     fn framer(&self, description: &Description, head: &ResponseHead<'_>)
     -> Option<Box<dyn Framer>>;
 
-    /// The error as this protocol's servers would send it in place of a whole answer.
+    /// The error as this protocol's servers would send it in place of a whole answer. The headers
+    /// and the body that the answer brings are in it already.
     fn error(&self, answer: &Answer, call: &Call<'_>) -> NativeError;
 
     /// The error as it would come in the middle of a streamed answer: bytes of the body. `None`

@@ -117,6 +117,11 @@ fn units_end_with_their_blank_line_whatever_ends_lines() {
         ["data: a\r\r", "data: b\r\r"]
     );
     assert_eq!(units("data: a\n\r\ndata: b"), ["data: a\n\r\n", "data: b"]);
+    // Where lines end with CR, none waits for an LF; one that comes belongs to the CR before it.
+    assert_eq!(
+        units("data: a\r\r\rdata: b\r\r\ndata: c"),
+        ["data: a\r\r", "\r", "data: b\r\r", "\ndata: c"]
+    );
     assert_eq!(units("\n\n: ping\n\n"), ["\n", "\n", ": ping\n\n"]);
     assert_eq!(
         units("\u{FEFF}\ndata: a\n\n"),

@@ -1,4 +1,4 @@
-//! A timerfd (timerfd_create(2)) that tokio waits on. One of the few files with `unsafe`.
+//! A timerfd (`timerfd_create(2)`) that tokio waits on. One of the few files with `unsafe`.
 
 use std::io;
 use std::os::fd::OwnedFd;

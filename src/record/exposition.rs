@@ -95,7 +95,7 @@ impl DeniedFigures {
 /// A form of the text exposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextFormat {
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
     /// The Prometheus text format 0.0.4.
     Prometheus,
@@ -125,7 +125,7 @@ pub fn expose(scrape: Scrape, format: TextFormat, faults: bool) -> Result<String
     })
 }
 
-/// In OpenMetrics a counter's name in the comments has no `_total`; in the older format it has.
+/// In `OpenMetrics` a counter's name in the comments has no `_total`; in the older format it has.
 fn as_prometheus(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     for line in text.lines() {
@@ -134,7 +134,9 @@ fn as_prometheus(text: &str) -> String {
         match (hash, word, name, rest) {
             (Some("#"), Some("EOF"), None, None) => continue,
             (Some("#"), Some(word), Some(name), Some(rest)) if is_counter(name) => {
-                out.push_str(&format!("# {word} {name}_total {rest}"));
+                for part in ["# ", word, " ", name, "_total ", rest] {
+                    out.push_str(part);
+                }
             }
             _ => out.push_str(line),
         }
@@ -185,14 +187,20 @@ impl Samples<'_> {
     pub(crate) fn counter(
         &mut self,
         labels: &[(&str, &str)],
-        value: impl EncodeCounterValue,
+        value: &impl EncodeCounterValue,
     ) -> fmt::Result {
-        self.0
-            .encode_family(&labels)?
-            .encode_counter::<NoLabelSet, _, u64>(&value, None)
+        // An empty family would be written as `{}`.
+        if labels.is_empty() {
+            return self.0.encode_counter::<NoLabelSet, _, u64>(value, None);
+        }
+        let mut family = self.0.encode_family(&labels)?;
+        family.encode_counter::<NoLabelSet, _, u64>(value, None)
     }
 
     pub(crate) fn gauge(&mut self, labels: &[(&str, &str)], value: u64) -> fmt::Result {
+        if labels.is_empty() {
+            return self.0.encode_gauge(&value);
+        }
         self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 

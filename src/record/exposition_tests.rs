@@ -1,1 +1,197 @@
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
 
+use crate::call::Outcome;
+use crate::effect::{ConnectFailure, Effect, Fate, Planned, RuleToken};
+use crate::error::Origin;
+use crate::record::reference::hold_section;
+use crate::record::{CounterRegistry, EnergyClass};
+use crate::units::MicroJoules;
+
+use super::*;
+
+/// Figures in which every metric has a sample.
+fn scrape() -> Scrape {
+    let registry = CounterRegistry::default();
+    let worker = registry.worker();
+    let slot = worker.slot(&"chat".into(), "openai");
+    slot.connection_opened();
+    slot.call_started();
+    slot.call_started();
+    slot.call_ended(
+        Outcome::Ok,
+        Origin::Upstream,
+        Duration::from_millis(40),
+        Some(Duration::from_micros(80)),
+    );
+    slot.request_bytes(10);
+    slot.response_bytes(20);
+    slot.first_token(Duration::from_millis(30));
+    slot.token_gap(Duration::from_millis(20));
+    let planned = Planned {
+        token: RuleToken {
+            rule: "sl\"ow\\\n".into(),
+            index: 0,
+            epoch: 0,
+        },
+        fault: "delay",
+        fault_index: 0,
+        effect: Effect::FailConnect {
+            reason: ConnectFailure::Refused,
+        },
+    };
+    worker.fate(&planned, &Fate::Superseded);
+    let one = Some(MicroJoules(1_500_000));
+    let cell = RuleCell::new("slow".into(), true);
+    cell.counters.denied_limit.store(4, Ordering::Relaxed);
+    Scrape {
+        version: "1.2.3",
+        totals: registry.totals(),
+        rules: vec![RuleFigures::read(&cell)],
+        halted: true,
+        decisions_written: 5,
+        decisions_dropped: 6,
+        energy: Some(EnergyTotals {
+            classes: vec![EnergyClass {
+                meter: "rapl".into(),
+                domain: "package".into(),
+                outcome: "ok",
+                listener: "chat".into(),
+                rule: "".into(),
+                energy: MicroJoules(2_250_000),
+            }],
+            idle: one,
+            unattributed: one,
+            gap_s: 0.5,
+            ..EnergyTotals::default()
+        }),
+    }
+}
+
+fn exposed(format: TextFormat, faults: bool) -> String {
+    expose(scrape(), format, faults).unwrap()
+}
+
+#[test]
+fn every_metric_is_shown_under_its_name_with_its_labels() {
+    let text = exposed(TextFormat::Prometheus, true);
+    for metric in METRICS {
+        let kind = format!("# TYPE {} {}\n", metric.name, metric.kind.as_str());
+        assert!(text.contains(&kind), "{kind}{text}");
+        let sample = match metric.kind {
+            MetricKind::Histogram => format!("\n{}_count", metric.name),
+            MetricKind::Counter | MetricKind::Gauge => format!("\n{}", metric.name),
+        };
+        let sample = text
+            .match_indices(&sample)
+            .map(|(at, _)| text[at + 1..].lines().next().unwrap())
+            .find(|line| line[sample.len() - 1..].starts_with(['{', ' ']))
+            .unwrap_or_else(|| panic!("{} has no sample in\n{text}", metric.name));
+        let labels: BTreeSet<_> = sample
+            .split_once('{')
+            .map_or("", |(_, rest)| rest.rsplit_once('}').unwrap().0)
+            .split("\",")
+            .filter_map(|label| label.split_once('=').map(|(name, _)| name))
+            .collect();
+        let declared: BTreeSet<_> = metric.labels.iter().copied().collect();
+        assert_eq!(labels, declared, "{sample}");
+    }
+}
+
+#[test]
+fn values_are_in_base_units() {
+    let text = exposed(TextFormat::Prometheus, true);
+    for line in [
+        r#"hormesis_calls_total{listener="chat",protocol="openai",outcome="ok",origin="upstream"} 1"#,
+        r#"hormesis_active_calls{listener="chat",protocol="openai"} 1"#,
+        r#"hormesis_call_duration_seconds_sum{listener="chat",protocol="openai"} 0.04"#,
+        r#"hormesis_call_duration_seconds_bucket{le="0.025",listener="chat",protocol="openai"} 0"#,
+        r#"hormesis_call_duration_seconds_bucket{le="0.05",listener="chat",protocol="openai"} 1"#,
+        r#"hormesis_call_duration_seconds_bucket{le="+Inf",listener="chat",protocol="openai"} 1"#,
+        r#"hormesis_energy_joules_total{meter="rapl",domain="package",outcome="ok",listener="chat",rule=""} 2.25"#,
+        r#"hormesis_faults_total{rule="sl\"ow\\\n",fault="delay",result="superseded"} 1"#,
+        r#"hormesis_rule_denied_total{rule="slow",reason="limit"} 4"#,
+        "hormesis_halted 1",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\nin\n{text}");
+    }
+}
+
+#[test]
+fn open_metrics_ends_as_it_must_and_the_older_form_does_not() {
+    let open = exposed(TextFormat::OpenMetrics, true);
+    assert!(open.ends_with("# EOF\n"));
+    assert!(open.contains("# TYPE hormesis_calls counter\n"));
+    let older = exposed(TextFormat::Prometheus, true);
+    assert!(!older.contains("# EOF"));
+    assert!(older.contains("# HELP hormesis_calls_total Calls that ended"));
+}
+
+#[test]
+fn without_faults_no_series_names_one() {
+    let text = exposed(TextFormat::Prometheus, false);
+    for hidden in [
+        "rule=",
+        "fault=",
+        "hormesis_faults",
+        "hormesis_rule",
+        "slow",
+    ] {
+        assert!(!text.contains(hidden), "{hidden} in\n{text}");
+    }
+    assert!(text.contains("hormesis_calls_total{"));
+}
+
+#[test]
+fn what_nothing_resolves_has_no_sample() {
+    let nothing = Scrape {
+        energy: Some(EnergyTotals::default()),
+        ..scrape()
+    };
+    let text = expose(nothing, TextFormat::Prometheus, true).unwrap();
+    assert!(!text.contains("\nhormesis_idle_joules_total"), "{text}");
+}
+
+#[test]
+fn names_follow_the_rules_of_the_trade() {
+    assert!(METRICS.is_sorted_by(|a, b| a.name < b.name));
+    // In OpenMetrics a counter's family is called without `_total`.
+    let family = |name: &'static str| name.strip_suffix("_total").unwrap_or(name);
+    let families: BTreeSet<_> = METRICS.iter().map(|metric| family(metric.name)).collect();
+    assert_eq!(families.len(), METRICS.len());
+    for metric in METRICS {
+        let counter = metric.kind == MetricKind::Counter;
+        assert_eq!(counter, metric.name.ends_with("_total"), "{}", metric.name);
+        assert!(
+            metric.name.contains(metric.unit.as_str()),
+            "{}",
+            metric.name
+        );
+        assert!(metric.help.ends_with('.'), "{}", metric.name);
+    }
+}
+
+#[test]
+fn the_document_lists_every_metric() {
+    let mut table =
+        "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n".to_owned();
+    for metric in METRICS {
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        writeln!(
+            table,
+            "| `{}` | {} | {} | {} | {} |",
+            metric.name,
+            metric.kind.as_str(),
+            metric.unit.as_str(),
+            labels.join(", "),
+            metric.help,
+        )
+        .unwrap();
+    }
+    hold_section("metrics.md", "metrics", &table);
+}

@@ -184,7 +184,8 @@ mod tests {
 
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            drop(self.0.recv());
+            // Nothing is ever sent: this waits until the other end is dropped.
+            assert!(self.0.recv().is_err());
             self.1.write(bytes)
         }
 

@@ -110,7 +110,7 @@ pub static METRICS: &[Metric] = &[
                     ("request", slot.request_bytes),
                     ("response", slot.response_bytes),
                 ] {
-                    samples.counter(&[listener, protocol, ("direction", direction)], count)?;
+                    samples.counter(&[listener, protocol, ("direction", direction)], &count)?;
                 }
             }
             Ok(())
@@ -143,19 +143,9 @@ pub static METRICS: &[Metric] = &[
                     ("outcome", call.outcome.as_str()),
                     ("origin", call.origin.as_str()),
                 ];
-                samples.counter(&labels, call.count)?;
+                samples.counter(&labels, &call.count)?;
             }
             Ok(())
-        },
-    },
-    Metric {
-        name: "hormesis_connections",
-        kind: MetricKind::Gauge,
-        unit: Unit::Number,
-        labels: CALL_LABELS,
-        help: "Connections of clients that are open.",
-        samples: |scrape, samples| {
-            per_slot(scrape, samples, SlotTotals::connections, Samples::gauge)
         },
     },
     Metric {
@@ -166,7 +156,9 @@ pub static METRICS: &[Metric] = &[
         help: "Connections of clients that were accepted.",
         samples: |scrape, samples| {
             let opened = |slot: &SlotTotals| slot.connections_opened;
-            per_slot(scrape, samples, opened, Samples::counter)
+            per_slot(scrape, samples, opened, |samples, labels, count| {
+                samples.counter(labels, &count)
+            })
         },
     },
     Metric {
@@ -175,7 +167,7 @@ pub static METRICS: &[Metric] = &[
         unit: Unit::Number,
         labels: &[],
         help: "Lines of the decision log that were lost to a full ring or a file that could not be written.",
-        samples: |scrape, samples| samples.counter(&[], scrape.decisions_dropped),
+        samples: |scrape, samples| samples.counter(&[], &scrape.decisions_dropped),
     },
     Metric {
         name: "hormesis_decisions_written_total",
@@ -183,7 +175,7 @@ pub static METRICS: &[Metric] = &[
         unit: Unit::Number,
         labels: &[],
         help: "Lines of the decision log that were written.",
-        samples: |scrape, samples| samples.counter(&[], scrape.decisions_written),
+        samples: |scrape, samples| samples.counter(&[], &scrape.decisions_written),
     },
     Metric {
         name: "hormesis_energy_joules_total",
@@ -200,7 +192,7 @@ pub static METRICS: &[Metric] = &[
                     ("listener", &class.listener),
                     ("rule", &class.rule),
                 ];
-                samples.counter(&labels, class.energy.joules())?;
+                samples.counter(&labels, &class.energy.joules())?;
             }
             Ok(())
         },
@@ -219,7 +211,7 @@ pub static METRICS: &[Metric] = &[
                         ("fault", fault.fault),
                         ("result", result),
                     ];
-                    samples.counter(&labels, count)?;
+                    samples.counter(&labels, &count)?;
                 }
             }
             Ok(())
@@ -232,7 +224,7 @@ pub static METRICS: &[Metric] = &[
         labels: &[],
         help: "Time for which no meter gave a reading.",
         samples: |scrape, samples| match &scrape.energy {
-            Some(energy) => samples.counter(&[], energy.gap_s),
+            Some(energy) => samples.counter(&[], &energy.gap_s),
             None => Ok(()),
         },
     },
@@ -251,6 +243,16 @@ pub static METRICS: &[Metric] = &[
         labels: &[],
         help: "Energy that the machine draws whether calls come or not.",
         samples: |scrape, samples| energy(scrape, samples, |it| it.idle),
+    },
+    Metric {
+        name: "hormesis_open_connections",
+        kind: MetricKind::Gauge,
+        unit: Unit::Number,
+        labels: CALL_LABELS,
+        help: "Connections of clients that are open.",
+        samples: |scrape, samples| {
+            per_slot(scrape, samples, SlotTotals::connections, Samples::gauge)
+        },
     },
     Metric {
         name: "hormesis_rule_active_calls",
@@ -287,7 +289,7 @@ pub static METRICS: &[Metric] = &[
         samples: |scrape, samples| {
             for rule in &scrape.rules {
                 for (reason, count) in rule.denied.by_reason() {
-                    samples.counter(&[("rule", &rule.name), ("reason", reason)], count)?;
+                    samples.counter(&[("rule", &rule.name), ("reason", reason)], &count)?;
                 }
             }
             Ok(())
@@ -301,7 +303,7 @@ pub static METRICS: &[Metric] = &[
         help: "Calls that the rule's trigger hit.",
         samples: |scrape, samples| {
             for rule in &scrape.rules {
-                samples.counter(&[("rule", &rule.name)], rule.hit)?;
+                samples.counter(&[("rule", &rule.name)], &rule.hit)?;
             }
             Ok(())
         },
@@ -314,7 +316,7 @@ pub static METRICS: &[Metric] = &[
         help: "Calls that the rule selected.",
         samples: |scrape, samples| {
             for rule in &scrape.rules {
-                samples.counter(&[("rule", &rule.name)], rule.selected)?;
+                samples.counter(&[("rule", &rule.name)], &rule.selected)?;
             }
             Ok(())
         },
@@ -378,7 +380,7 @@ fn energy(
     part: impl Fn(&super::EnergyTotals) -> Option<MicroJoules>,
 ) -> fmt::Result {
     match scrape.energy.as_ref().and_then(part) {
-        Some(sum) => samples.counter(&[], sum.joules()),
+        Some(sum) => samples.counter(&[], &sum.joules()),
         None => Ok(()),
     }
 }

@@ -216,3 +216,7 @@ fn open(path: &Path) -> io::Result<Open> {
         size: Some(size),
     })
 }
+
+#[cfg(test)]
+#[path = "sink_tests.rs"]
+mod tests;

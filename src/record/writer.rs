@@ -253,3 +253,7 @@ impl Writer {
         self.shared.dropped.fetch_add(fate.lost, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -74,18 +74,29 @@ pub struct RuleCell {
 }
 
 impl RuleCell {
-    /// The state of a rule that is new `at` this time since the process started.
-    pub fn new(spec: &RuleSpec, at: Duration) -> Self {
+    /// The state of a rule without limits or end, armed when the process started.
+    pub fn new(name: Arc<str>, armed: bool) -> Self {
         Self {
-            name: Arc::clone(&spec.name),
-            text: spec.text.clone(),
-            ttl: spec.ttl.map(micros),
-            armed: AtomicBool::new(spec.armed),
+            name,
+            text: String::new(),
+            ttl: None,
+            armed: AtomicBool::new(armed),
             epoch: AtomicU32::new(0),
             ordinal: AtomicU64::new(0),
-            armed_at: AtomicU64::new(micros(at)),
+            armed_at: AtomicU64::new(0),
             counters: Counters::default(),
+            limiter: None,
+        }
+    }
+
+    /// The state of a rule that is new `at` this time since the process started.
+    pub(super) fn of(spec: &RuleSpec, at: Duration) -> Self {
+        Self {
+            text: spec.text.clone(),
+            ttl: spec.ttl.map(micros),
+            armed_at: AtomicU64::new(micros(at)),
             limiter: (!spec.limits.is_none()).then(|| Arc::new(Limiter::new(spec.limits))),
+            ..Self::new(Arc::clone(&spec.name), spec.armed)
         }
     }
 

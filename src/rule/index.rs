@@ -156,7 +156,6 @@ impl Index {
             &mut self.version,
         ];
         let mut left_over = Vec::new();
-        #[expect(clippy::iter_over_hash_type, reason = "each is finished by itself")]
         for values in single
             .into_iter()
             .chain(self.headers.values_mut())

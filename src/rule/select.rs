@@ -248,7 +248,7 @@ pub(super) fn parameters(
 
 /// Percent signs decoded, and `+` as a space where that is the custom. What is no escape stays.
 pub(super) fn decode(text: &str, plus: bool) -> Cow<'_, [u8]> {
-    if !text.contains('%') && !(plus && text.contains('+')) {
+    if !(text.contains('%') || plus && text.contains('+')) {
         return Cow::Borrowed(text.as_bytes());
     }
     let mut out = Vec::with_capacity(text.len());

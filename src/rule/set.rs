@@ -1,13 +1,14 @@
 //! Rules compiled for the listeners they watch.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use globset::GlobSet;
 use smallvec::SmallVec;
 
 use crate::call::Moment;
-use crate::effect::RuleToken;
+use crate::effect::{Fate, RuleToken};
 use crate::rule::cell::micros;
 use crate::rule::listener::Entry;
 use crate::rule::{ListenerRules, RuleCell, RuleSpec, Selected};
@@ -48,7 +49,7 @@ impl RuleSet {
                     .previous
                     .filter(|_| first)
                     .and_then(|it| it.cell(spec));
-                kept.unwrap_or_else(|| Arc::new(RuleCell::new(spec, setting.at)))
+                kept.unwrap_or_else(|| Arc::new(RuleCell::of(spec, setting.at)))
             })
             .collect();
         let listeners = setting
@@ -61,6 +62,15 @@ impl RuleSet {
             specs,
             listeners,
             dry_run: setting.dry_run,
+        }
+    }
+
+    /// A set of nothing but cells, for tests of what only arms, disarms and counts.
+    #[cfg(test)]
+    pub(crate) fn of_cells(cells: Vec<Arc<RuleCell>>) -> Self {
+        Self {
+            cells,
+            ..Self::default()
         }
     }
 
@@ -114,25 +124,30 @@ impl RuleSet {
             .is_some_and(|cell| cell.is_armed() && cell.epoch() == token.epoch)
     }
 
+    /// Counts what became of one planned effect.
+    pub fn count_fate(&self, token: &RuleToken, fate: &Fate) {
+        let Some(cell) = self.cells.get(token.index as usize) else {
+            return;
+        };
+        let counters = &cell.counters;
+        let counter = match fate {
+            Fate::Applied | Fate::Clamped => &counters.applied,
+            Fate::NotApplicable(_) => &counters.not_applicable,
+            Fate::Revoked => &counters.revoked,
+            Fate::Superseded => &counters.superseded,
+            Fate::NotReached => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Disarms the rules whose time to live is over, and tells how many. The caller rings the
     /// workers if there were any.
     pub fn expire(&self, at: Duration) -> usize {
         let now = micros(at);
-        let expired = self
-            .cells
-            .iter()
-            .filter(|cell| cell.expires_at_micros().is_some_and(|end| end <= now));
+        let expired = self.cells.iter().filter(|cell| {
+            cell.is_armed() && cell.expires_at_micros().is_some_and(|end| end <= now)
+        });
         expired.map(|cell| cell.disarm()).count()
-    }
-
-    /// Disarms the rules that a successor did not keep, and tells how many: what they still do to
-    /// calls in flight is revoked. To be called once the successor has taken their place.
-    pub fn retire(&self, successor: &Self) -> usize {
-        let gone = self
-            .cells
-            .iter()
-            .filter(|cell| !successor.cells.iter().any(|it| Arc::ptr_eq(it, cell)));
-        gone.map(|cell| cell.disarm()).count()
     }
 
     pub(super) fn dry_run(&self) -> bool {

@@ -127,10 +127,15 @@ impl Attribution {
     }
 
     fn divide_machine(&mut self, dynamic: Dynamic, shares: &Shares, scratch: &mut Scratch) {
-        let book = &mut self.books[dynamic.source];
-        let others = shares.others.filter(|_| shares.busy() > 0);
+        let at_work = scratch.present.iter().any(|it| it.time.active > 0);
+        let others = match shares.others {
+            // The CPU clock is too coarse for this window, or not to be read: nothing tells the
+            // programs apart.
+            None => None,
+            Some(_) if shares.busy() == 0 && at_work => None,
+            Some(others) => Some(others),
+        };
         let Some(others) = others else {
-            // Nothing tells the programs apart.
             scratch.chosen.clear();
             scratch.chosen.extend(0..scratch.present.len());
             let pot = Pot {
@@ -142,10 +147,13 @@ impl Attribution {
             return;
         };
         let mut weights: Vec<u64> = shares.programs.iter().map(|it| it.unwrap_or(0)).collect();
-        weights.extend([shares.own, others]);
+        weights.push(shares.own);
+        // Where no CPU was used, what little there is falls to others.
+        weights.push(if shares.busy() == 0 { 1 } else { others });
         let mut parts = apportion(dynamic.uj, &weights);
         let rest = parts.pop().unwrap_or(0);
-        book.put(Part::Own, parts.pop().unwrap_or(0));
+        let own = parts.pop().unwrap_or(0);
+        self.books[dynamic.source].put(Part::Own, own);
         for (program, uj) in parts.into_iter().enumerate() {
             if let Some(cpu_ns) = shares.programs[program] {
                 let pot = Pot {

@@ -180,6 +180,7 @@ impl Attribution {
                         self.classes.add(id, &figure.finish, own, charge.zombie_uj);
                     }
                 }
+                self.classes.tell(&figure);
                 sink(figure);
             }
         }
@@ -210,13 +211,13 @@ impl Attribution {
     }
 
     pub fn totals(&self) -> Totals {
-        let (classes, calls) = self.classes.snapshot();
-        Totals {
+        let mut totals = Totals {
             sources: self.books.iter().map(Book::totals).collect(),
-            classes,
-            calls,
             folded_calls: self.folded_calls,
-        }
+            ..Totals::default()
+        };
+        self.classes.fill(&mut totals);
+        totals
     }
 
     /// Calls without a figure yet.

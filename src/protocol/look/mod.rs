@@ -25,6 +25,11 @@ pub const VALUE_CAP: usize = 64 << 10;
 /// What a measure of characters begins with; the rest is the path.
 pub const CHARS: &str = "chars:";
 
+/// Whether this text is a measure, which is known only where all that it counts was read.
+pub fn is_measure(text: &str) -> bool {
+    text.starts_with(CHARS)
+}
+
 /// How far a look has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -103,7 +108,7 @@ pub(super) fn value<'a>(found: &'a [Found], pointer: &str) -> Option<&'a Value> 
 pub(super) fn total_chars(found: &[Found]) -> Option<u64> {
     found
         .iter()
-        .filter(|it| it.pointer.starts_with(CHARS))
+        .filter(|it| is_measure(&it.pointer))
         .filter_map(|it| it.value.as_u64())
         .reduce(u64::saturating_add)
 }

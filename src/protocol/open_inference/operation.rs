@@ -1,6 +1,7 @@
 //! Operations by method and path, after the `v2` segment. A gateway may put a prefix before it.
 
 use percent_encoding::percent_decode_str;
+use smallvec::SmallVec;
 
 /// The names of all operations.
 pub(super) const OPERATIONS: &[&str] = &[
@@ -35,7 +36,7 @@ pub(super) struct Operation {
 pub(super) fn find(method: &str, path: &str) -> Option<Operation> {
     let mut segments = path.split('/').filter(|it| !it.is_empty());
     segments.find(|&it| it == "v2")?;
-    let rest: Vec<&str> = segments.collect();
+    let rest: SmallVec<[&str; 8]> = segments.collect();
     if let ["models", model, rest @ ..] = rest.as_slice()
         && !(*model == "stats" && rest.is_empty())
     {

@@ -2,6 +2,7 @@
 //! `/openai/v1`, `/openai/deployments/NAME`, `/api/v1`, or none.
 
 use percent_encoding::percent_decode_str;
+use smallvec::SmallVec;
 
 /// What of an operation's request body is worth a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +133,7 @@ pub(super) struct Operation {
 
 /// The operation of a request; `None` where this API has none at that path.
 pub(super) fn find(method: &str, path: &str) -> Option<Operation> {
-    let segments: Vec<&str> = path.split('/').filter(|it| !it.is_empty()).collect();
+    let segments: SmallVec<[&str; 12]> = path.split('/').filter(|it| !it.is_empty()).collect();
     // A route earlier in the list wins over a longer prefix: in `/models/M/v1/chat/completions`
     // the models are the prefix.
     ROUTES

@@ -1,0 +1,372 @@
+//! One call under way, on any protocol: what is known of it, what came of it, and how it is told at
+//! its end.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::call::{Call, Description, Outcome};
+use crate::energy::ledger::Finish;
+use crate::error::Origin;
+use crate::io::Stream;
+use crate::model::Admission;
+use crate::proxy::activity::Activity;
+use crate::proxy::execution::Execution;
+use crate::proxy::rescue::Failure;
+use crate::proxy::worker::{Generation, Target, Worker};
+use crate::record::{Facts, Record, SlotCounters, Timing};
+use crate::rule::{Admissions, Course, Decision, RuleCell, RuleSet, Verdict, decide};
+
+/// One downstream connection.
+#[derive(Debug)]
+pub(in crate::proxy) struct Session {
+    pub(in crate::proxy) worker: Rc<Worker>,
+    /// Index of the listener.
+    pub(in crate::proxy) listener: usize,
+    pub(in crate::proxy) peer: Option<SocketAddr>,
+    pub(in crate::proxy) client: Stream,
+}
+
+/// What rules decided of a call. Absent where none selects it.
+#[derive(Debug)]
+pub(in crate::proxy) struct Decided {
+    pub(in crate::proxy) verdicts: Vec<Verdict>,
+    pub(in crate::proxy) answers: Vec<Admission>,
+    /// Shared with the request's upload.
+    pub(in crate::proxy) execution: Rc<Execution>,
+    /// Gives the places in limits back, on every path.
+    pub(in crate::proxy) _admissions: Admissions,
+    pub(in crate::proxy) _acting: Acting,
+}
+
+/// Shows, for as long as it lives, that rules act on a call: their gauges come back to zero on every
+/// path.
+#[derive(Debug)]
+pub(in crate::proxy) struct Acting(SmallVec<[Arc<RuleCell>; 2]>);
+
+impl Acting {
+    fn new(rules: &RuleSet, verdicts: &[Verdict]) -> Self {
+        let cells = verdicts.iter().filter(|verdict| verdict.is_hit());
+        let cells: SmallVec<[Arc<RuleCell>; 2]> = cells
+            .filter_map(|verdict| rules.cells().get(verdict.token.index as usize).cloned())
+            .collect();
+        for cell in &cells {
+            cell.counters.active.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(cells)
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        for cell in &self.0 {
+            cell.counters.active.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a record tells of the request, kept because the head's buffer is used again.
+#[derive(Clone, Debug, Default)]
+pub(in crate::proxy) struct Told {
+    pub(in crate::proxy) method: String,
+    pub(in crate::proxy) path: String,
+    pub(in crate::proxy) attempt: Option<u32>,
+}
+
+/// One call from its parsed head to its end.
+#[derive(Debug)]
+pub(in crate::proxy) struct InFlight<'s> {
+    pub(in crate::proxy) session: &'s Session,
+    pub(in crate::proxy) generation: Rc<Generation>,
+    pub(in crate::proxy) target: Target,
+    pub(in crate::proxy) id: u64,
+    pub(in crate::proxy) number: u64,
+    pub(in crate::proxy) started: Instant,
+    /// Only where a record may be written of it.
+    pub(in crate::proxy) started_at: Option<SystemTime>,
+    pub(in crate::proxy) description: Description,
+    pub(in crate::proxy) told: Option<Told>,
+    pub(in crate::proxy) decided: Option<Decided>,
+    pub(in crate::proxy) activity: Activity,
+    pub(in crate::proxy) status: Option<u16>,
+    pub(in crate::proxy) end: Option<(Outcome, Origin)>,
+    pub(in crate::proxy) reason: Option<String>,
+    pub(in crate::proxy) upstream_sent: Option<Instant>,
+    pub(in crate::proxy) response_head: Option<Instant>,
+    pub(in crate::proxy) first_token: Option<Instant>,
+    pub(in crate::proxy) units: u64,
+    pub(in crate::proxy) tokens: u64,
+    pub(in crate::proxy) output_tokens: Option<u64>,
+    pub(in crate::proxy) request_bytes: u64,
+    pub(in crate::proxy) response_bytes: u64,
+}
+
+impl<'s> InFlight<'s> {
+    /// A call whose first bytes are here; for the listener's own upstream until it is routed.
+    pub(in crate::proxy) fn begin(session: &'s Session) -> Self {
+        let worker = &session.worker;
+        let (id, generation) = (worker.next_call_id(), worker.generation());
+        let spec = &generation.snapshot.listeners[session.listener];
+        Self {
+            session,
+            target: Target {
+                upstream: spec.upstream,
+                protocol: spec.protocol,
+                slot: 0,
+            },
+            generation,
+            id,
+            number: 0,
+            started: Instant::now(),
+            started_at: None,
+            description: Description::default(),
+            told: None,
+            decided: None,
+            activity: Activity::new(worker.activity.as_ref(), id),
+            status: None,
+            end: None,
+            reason: None,
+            upstream_sent: None,
+            response_head: None,
+            first_token: None,
+            units: 0,
+            tokens: 0,
+            output_tokens: None,
+            request_bytes: 0,
+            response_bytes: 0,
+        }
+    }
+
+    /// It gets its number and is counted.
+    pub(in crate::proxy) fn count(&mut self) {
+        let worker = &self.session.worker;
+        worker.fire_due(self.started);
+        self.number = worker.listeners[self.session.listener].next_call();
+        self.counters().call_started();
+    }
+
+    pub(in crate::proxy) fn counters(&self) -> &SlotCounters {
+        self.generation
+            .counters(self.session.listener, self.target.slot)
+    }
+
+    /// Whether its record is wanted whatever rules say of it.
+    pub(in crate::proxy) fn is_sampled(&self) -> bool {
+        self.session.worker.records.wants(Facts {
+            call: self.id,
+            ..Facts::default()
+        })
+    }
+
+    /// Decides with the rules that select it, and asks their limits. `ask` lends the call as rules
+    /// see it. True where at least one selects it.
+    pub(in crate::proxy) fn decide(
+        &mut self,
+        selected: &[u32],
+        ask: impl FnOnce(&Self, &mut dyn FnMut(&Call<'_>)),
+    ) -> bool {
+        let snapshot = self.generation.snapshot.clone();
+        let live = self.session.worker.live.clone();
+        let rules = &snapshot.rules;
+        let selected = rules.moments(selected, self.number, live.elapsed());
+        if selected.is_empty() {
+            return false;
+        }
+        let mut decision = Decision::default();
+        ask(self, &mut |call| {
+            decision = decide(rules, &selected, call, snapshot.seed, live.halted());
+        });
+        let (admissions, answers) = Admissions::ask(rules, &mut decision, live.elapsed());
+        if decision.count(rules) {
+            // A rule panicked and is disarmed: what it does elsewhere ends too.
+            live.ring();
+        }
+        let acting = Acting::new(rules, &decision.verdicts);
+        let course = Course::new(decision.plan, snapshot.safety.max_faults_per_call);
+        let timer = self.session.worker.timer.clone();
+        let max_delay = snapshot.safety.max_delay_per_call;
+        self.started_at = Some(SystemTime::now());
+        self.decided = Some(Decided {
+            verdicts: decision.verdicts.into_vec(),
+            answers,
+            execution: Rc::new(Execution::new(course, Arc::clone(rules), timer, max_delay)),
+            _admissions: admissions,
+            _acting: acting,
+        });
+        true
+    }
+
+    pub(in crate::proxy) fn execution(&self) -> Option<&Execution> {
+        self.decided.as_ref().map(|decided| &*decided.execution)
+    }
+
+    /// The first cause stands: what follows from it is not told again.
+    pub(in crate::proxy) fn conclude(&mut self, outcome: Outcome, origin: Origin) {
+        self.end.get_or_insert((outcome, origin));
+    }
+
+    pub(in crate::proxy) fn fail(&mut self, failure: &Failure) {
+        if self.end.is_none() {
+            self.reason = Some(failure.to_string());
+        }
+        let rescue = failure.rescue();
+        self.conclude(rescue.outcome, rescue.origin);
+    }
+
+    /// The answer came whole; its status says whether it is a success.
+    pub(in crate::proxy) fn answered(&mut self, stream_failed: bool) {
+        let outcome = match self.status {
+            Some(500.. | 429) => Outcome::UpstreamError,
+            Some(400..) => Outcome::Rejected,
+            _ if stream_failed => Outcome::UpstreamError,
+            _ => Outcome::Ok,
+        };
+        self.conclude(outcome, Origin::Upstream);
+    }
+
+    /// Counts, ledgers and, where it is wanted, the record.
+    pub(in crate::proxy) fn finish(mut self) {
+        let now = Instant::now();
+        let total = now - self.started;
+        let (outcome, origin) = self.end.unwrap_or((Outcome::Rejected, Origin::Proxy));
+        let counters = self.counters();
+        counters.call_ended(outcome, origin, total, self.overhead(total));
+        counters.request_bytes(self.request_bytes);
+        counters.response_bytes(self.response_bytes);
+        if let Some(first) = self.first_token {
+            counters.first_token(first - self.started);
+        }
+        self.activity.end(|| self.finish_line(outcome));
+        let facts = self.facts();
+        if self.session.worker.records.wants(facts) {
+            let record = self.record(outcome, origin, total);
+            for effect in &record.effects {
+                self.session
+                    .worker
+                    .counters
+                    .fate(&effect.planned, &effect.fate);
+            }
+            self.count_rules(&record.effects);
+            self.session.worker.records.send(record);
+        } else if let Some(decided) = self.decided.take() {
+            let effects = decided.execution.take_records();
+            for effect in &effects {
+                self.session
+                    .worker
+                    .counters
+                    .fate(&effect.planned, &effect.fate);
+            }
+            self.count_rules(&effects);
+        }
+    }
+
+    fn count_rules(&self, effects: &[crate::record::EffectRecord]) {
+        for effect in effects {
+            self.generation
+                .snapshot
+                .rules
+                .count_fate(&effect.planned.token, &effect.fate);
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            call: self.id,
+            selected: self.decided.is_some(),
+            fired: self.decided.as_ref().is_some_and(|decided| {
+                decided.execution.fired() || decided.verdicts.iter().any(Verdict::would_fire)
+            }),
+        }
+    }
+
+    /// Time in hormesis itself, where it can be told apart: from the head to the first byte sent
+    /// upstream, less what was injected there.
+    fn overhead(&self, _total: Duration) -> Option<Duration> {
+        let sent = self.upstream_sent?;
+        let injected = self.execution().map_or(Duration::ZERO, Execution::injected);
+        (sent - self.started).checked_sub(injected.min(sent - self.started))
+    }
+
+    fn finish_line(&self, outcome: Outcome) -> Finish {
+        let mut rules = self
+            .decided
+            .iter()
+            .flat_map(|decided| decided.verdicts.iter().filter(|verdict| verdict.is_hit()));
+        let rule = match (rules.next(), rules.next()) {
+            (Some(first), None) => Some(first.token.rule.clone()),
+            (Some(_), Some(_)) => Some("several".into()),
+            (None, _) => None,
+        };
+        Finish {
+            outcome,
+            listener: self.listener_name(),
+            protocol: self.target.protocol.name(),
+            model: self.description.model.as_deref().map(Arc::from),
+            rule,
+            abort_injected: outcome == Outcome::ClientAbort
+                && self.execution().is_some_and(Execution::is_waiting),
+            output_tokens: self.output_tokens,
+            output_units: self.tokens,
+        }
+    }
+
+    pub(in crate::proxy) fn listener_name(&self) -> Arc<str> {
+        self.generation.snapshot.listeners[self.session.listener]
+            .name
+            .clone()
+    }
+
+    fn record(&mut self, outcome: Outcome, origin: Origin, total: Duration) -> Record {
+        let since = |at: Option<Instant>| at.map(|at| at - self.started);
+        let timing = Timing {
+            upstream_sent: since(self.upstream_sent),
+            response_head: since(self.response_head),
+            first_token: since(self.first_token),
+            total,
+            injected: self.execution().map_or(Duration::ZERO, Execution::injected),
+        };
+        let (verdicts, admissions, effects) = match self.decided.take() {
+            Some(decided) => (
+                decided.verdicts,
+                decided.answers,
+                decided.execution.take_records(),
+            ),
+            None => Default::default(),
+        };
+        let told = self.told.take().unwrap_or_default();
+        Record {
+            id: self.id,
+            started: self.started_at.unwrap_or_else(SystemTime::now),
+            listener: self.listener_name(),
+            protocol: self.target.protocol.name(),
+            upstream: Some(
+                self.generation.snapshot.upstreams[self.target.upstream]
+                    .name
+                    .clone(),
+            ),
+            number: self.number,
+            peer: self.session.peer,
+            method: told.method,
+            path: told.path,
+            description: std::mem::take(&mut self.description),
+            verdicts,
+            admissions,
+            effects,
+            origin,
+            outcome,
+            status: self.status,
+            reason: self.reason.take(),
+            timing,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            units: self.units,
+            tokens: self.tokens,
+            attempt: told.attempt,
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! One call's plan while it is carried out: what is still to do, what became of the rest, and how
+//! much injected waiting the call may still take.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::call::{Phase, Side};
+use crate::effect::{Effect, Fate, HeadEdit, NotApplicable, Planned, RuleToken, WaitTime};
+use crate::proxy::timer::{Timer, Waited};
+use crate::record::EffectRecord;
+use crate::rule::{Course, RuleSet};
+
+/// A plan under way. Shared by the two directions of a call, never across an await in a borrow.
+#[derive(Debug)]
+pub(super) struct Execution {
+    steps: RefCell<Vec<Step>>,
+    /// Injected waiting that is left of `max_delay_per_call`.
+    budget: Cell<Duration>,
+    injected: Cell<Duration>,
+    rules: Arc<RuleSet>,
+    timer: Timer,
+    /// Whether the call is under a wait of ours right now: a client that leaves then leaves
+    /// because of us.
+    waiting: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Step {
+    planned: Rc<Planned>,
+    fate: Fate,
+    waited: Option<Duration>,
+}
+
+/// How a wait under the plan ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    Passed,
+    Revoked,
+}
+
+impl Execution {
+    pub(super) fn new(
+        course: Course,
+        rules: Arc<RuleSet>,
+        timer: Timer,
+        max_delay: Duration,
+    ) -> Self {
+        let steps = course
+            .into_steps()
+            .into_iter()
+            .map(|step| Step {
+                planned: Rc::new(step.planned),
+                fate: step.fate,
+                waited: step.waited,
+            })
+            .collect();
+        Self {
+            steps: RefCell::new(steps),
+            budget: Cell::new(max_delay),
+            injected: Cell::new(Duration::ZERO),
+            rules,
+            timer,
+            waiting: Cell::new(false),
+        }
+    }
+
+    pub(super) fn is_live(&self, token: &RuleToken) -> bool {
+        self.rules.stands(token)
+    }
+
+    pub(super) fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.get()
+    }
+
+    /// All injected waiting so far.
+    pub(super) fn injected(&self) -> Duration {
+        self.injected.get()
+    }
+
+    /// Steps still to be done that `wanted` picks, in order.
+    pub(super) fn pending(&self, wanted: impl Fn(&Effect) -> bool) -> Vec<(usize, Rc<Planned>)> {
+        self.steps
+            .borrow()
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.fate == Fate::NotReached && wanted(&step.planned.effect))
+            .map(|(index, step)| (index, step.planned.clone()))
+            .collect()
+    }
+
+    pub(super) fn has(&self, wanted: impl Fn(&Effect) -> bool) -> bool {
+        self.steps
+            .borrow()
+            .iter()
+            .any(|step| step.fate == Fate::NotReached && wanted(&step.planned.effect))
+    }
+
+    /// Whether an effect acts on body bytes of one direction.
+    pub(super) fn touches_body(&self, side: Side) -> bool {
+        self.has(|effect| effect_side(effect) == side && acts_on_body(effect))
+    }
+
+    pub(super) fn settle(&self, index: usize, fate: Fate) {
+        if let Some(step) = self.steps.borrow_mut().get_mut(index) {
+            // A clamped wait stays one: it says more than "applied".
+            if step.fate != Fate::Clamped || fate != Fate::Applied {
+                step.fate = fate;
+            }
+        }
+    }
+
+    pub(super) fn not_applicable(&self, wanted: impl Fn(&Effect) -> bool, why: NotApplicable) {
+        for step in self.steps.borrow_mut().iter_mut() {
+            if step.fate == Fate::NotReached && wanted(&step.planned.effect) {
+                step.fate = Fate::NotApplicable(why);
+            }
+        }
+    }
+
+    /// A terminal effect was carried out: whatever has not acted yet never will.
+    pub(super) fn supersede_rest(&self) {
+        self.supersede(|_| true);
+    }
+
+    /// The same for a part of the plan: one direction's body has ended.
+    pub(super) fn supersede(&self, which: impl Fn(&Effect) -> bool) {
+        for step in self.steps.borrow_mut().iter_mut() {
+            if step.fate == Fate::NotReached && which(&step.planned.effect) {
+                step.fate = Fate::Superseded;
+            }
+        }
+    }
+
+    /// The waits of one phase, then its first terminal effect or blackhole that still stands.
+    /// Never returns early from a wait but by revocation.
+    pub(super) async fn enter(&self, phase: Phase) -> Option<(usize, Rc<Planned>)> {
+        for (index, planned) in
+            self.pending(|effect| effect.phase() == phase && !acts_on_body(effect))
+        {
+            if !self.is_live(&planned.token) {
+                self.settle(index, Fate::Revoked);
+                continue;
+            }
+            match &planned.effect {
+                Effect::Wait {
+                    time: WaitTime::Once(time),
+                    ..
+                } => {
+                    self.hold(index, &planned.token, Some(*time)).await;
+                }
+                Effect::Blackhole { time, .. } => {
+                    self.hold(index, &planned.token, *time).await;
+                }
+                effect if effect.is_terminal() => return Some((index, planned)),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Waits under a rule: `None` waits until revoked or the budget ends. The future may be
+    /// dropped; what was waited until then is counted.
+    pub(super) async fn hold(
+        &self,
+        index: usize,
+        token: &RuleToken,
+        time: Option<Duration>,
+    ) -> Held {
+        let allowed = self.draw_budget(index, time);
+        let wait = HoldGuard::new(self, index);
+        let deadline = wait.start.checked_add(allowed);
+        match self.timer.wait_until(deadline, Some(token.clone())).await {
+            Waited::Elapsed => {
+                self.settle(index, Fate::Applied);
+                Held::Passed
+            }
+            Waited::Revoked => {
+                self.settle(index, Fate::Revoked);
+                Held::Revoked
+            }
+        }
+    }
+
+    /// Takes a wait from what the call may still wait; marks the step where it was cut.
+    pub(super) fn draw_budget(&self, index: usize, time: Option<Duration>) -> Duration {
+        let left = self.budget.get();
+        let allowed = time.map_or(left, |time| time.min(left));
+        self.budget.set(left.saturating_sub(allowed));
+        if time != Some(allowed) {
+            self.settle(index, Fate::Clamped);
+        }
+        allowed
+    }
+
+    /// Adds to what an effect has waited.
+    pub(super) fn count_wait(&self, index: usize, waited: Duration) {
+        self.injected.set(self.injected.get() + waited);
+        if let Some(step) = self.steps.borrow_mut().get_mut(index) {
+            step.waited = Some(step.waited.unwrap_or_default() + waited);
+        }
+    }
+
+    pub(super) fn set_waiting(&self, waiting: bool) {
+        self.waiting.set(waiting);
+    }
+
+    /// Whether any effect acted.
+    pub(super) fn fired(&self) -> bool {
+        self.steps.borrow().iter().any(|step| {
+            matches!(step.fate, Fate::Applied | Fate::Clamped)
+                || step.waited.is_some_and(|w| !w.is_zero())
+        })
+    }
+
+    /// Whether the client was sent something else than the true answer.
+    pub(super) fn altered(&self) -> bool {
+        self.steps.borrow().iter().any(|step| {
+            step.fate == Fate::Applied
+                && matches!(
+                    step.planned.effect,
+                    Effect::Transform { .. } | Effect::RewriteHead { .. }
+                )
+        })
+    }
+
+    /// Edits of the answer's head that still stand, marked as applied.
+    pub(super) fn take_head_edits(&self) -> Vec<HeadEdit> {
+        let mut edits = Vec::new();
+        let on_response = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::RewriteHead {
+                    side: Side::Response,
+                    ..
+                }
+            )
+        };
+        for (index, planned) in self.pending(on_response) {
+            let Effect::RewriteHead { edits: wanted, .. } = &planned.effect else {
+                continue;
+            };
+            let live = self.is_live(&planned.token);
+            self.settle(index, if live { Fate::Applied } else { Fate::Revoked });
+            if live {
+                edits.extend(wanted.iter().cloned());
+            }
+        }
+        edits
+    }
+
+    /// What became of every effect; those whose phase never came stay so.
+    pub(super) fn take_records(&self) -> Vec<EffectRecord> {
+        self.steps
+            .take()
+            .into_iter()
+            .map(|step| EffectRecord {
+                planned: Rc::unwrap_or_clone(step.planned),
+                fate: step.fate,
+                waited: step.waited,
+            })
+            .collect()
+    }
+}
+
+/// Counts a wait however it ends, by time, by revocation or because the client left.
+struct HoldGuard<'e> {
+    execution: &'e Execution,
+    index: usize,
+    start: Instant,
+}
+
+impl<'e> HoldGuard<'e> {
+    fn new(execution: &'e Execution, index: usize) -> Self {
+        execution.waiting.set(true);
+        Self {
+            execution,
+            index,
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Drop for HoldGuard<'_> {
+    fn drop(&mut self) {
+        self.execution.waiting.set(false);
+        self.execution.count_wait(self.index, self.start.elapsed());
+        // Dropped in the middle (the client left): it did act.
+        if let Some(step) = self.execution.steps.borrow_mut().get_mut(self.index)
+            && step.fate == Fate::NotReached
+        {
+            step.fate = Fate::Applied;
+        }
+    }
+}
+
+/// The direction of bytes that an effect acts on.
+pub(super) fn effect_side(effect: &Effect) -> Side {
+    match effect {
+        Effect::Blackhole { side, .. }
+        | Effect::Close { side, .. }
+        | Effect::Pace { side, .. }
+        | Effect::Reset { side, .. }
+        | Effect::RewriteHead { side, .. }
+        | Effect::Transform { side, .. }
+        | Effect::Wait { side, .. } => *side,
+        Effect::Answer { .. } => Side::Response,
+        Effect::FailConnect { .. } | Effect::Level { .. } | Effect::Send { .. } => Side::Request,
+    }
+}
+
+/// Whether an effect is carried out while body bytes pass, and not at a point of the call's head.
+pub(super) fn acts_on_body(effect: &Effect) -> bool {
+    match effect {
+        Effect::Pace { .. } | Effect::Transform { .. } => true,
+        Effect::Answer { .. }
+        | Effect::Blackhole { .. }
+        | Effect::Close { .. }
+        | Effect::Reset { .. }
+        | Effect::Wait { .. } => effect.phase() > Phase::ResponseHead,
+        Effect::FailConnect { .. }
+        | Effect::Level { .. }
+        | Effect::RewriteHead { .. }
+        | Effect::Send { .. } => false,
+    }
+}

@@ -1,0 +1,227 @@
+//! One call on a connection: decide, carry out what stands before the upstream, forward, answer.
+
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use crate::call::{Outcome, Phase};
+use crate::effect::{ConnectFailure, Effect, Fate, Planned};
+use crate::error::{Origin, ignore};
+use crate::http1::{BodyScanner, Request};
+use crate::io::Buffer;
+use crate::proxy::call::InFlight;
+use crate::proxy::call::Session;
+use crate::proxy::http::Next;
+use crate::proxy::http::answer::{self, Own};
+use crate::proxy::http::decide::{ask_rules, told};
+use crate::proxy::http::forward::forward;
+use crate::proxy::rescue::Failure;
+use crate::proxy::watch::unless_gone;
+use crate::proxy::worker::RouteFacts;
+use crate::snapshot::{Observe, ProtocolSpec};
+
+/// Unread request bytes that are read past after an answer, so that the connection can stay.
+const DRAIN_BYTES: u64 = 256 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// What the driver must know of a request when its head is no longer in the buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) minor: u8,
+    pub(super) keep: bool,
+    pub(super) to_head: bool,
+}
+
+/// Serves one call; its head stands at the start of `buffer`.
+pub(super) async fn exchange(session: &Session, buffer: &mut Buffer, head: Request) -> Next {
+    let mut call = begin(session, buffer, &head);
+    let asked = Asked {
+        minor: head.minor,
+        keep: head.keep_alive,
+        to_head: head.is_head(buffer),
+    };
+    let next = match run(&mut call, buffer, head, asked).await {
+        Ok(next) => next,
+        Err(failure) => fail(&mut call, &failure, asked).await,
+    };
+    call.finish();
+    next
+}
+
+/// Refuses what came in place of a request.
+pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
+    let mut call = InFlight::begin(session);
+    call.count();
+    call.fail(failure);
+    tracing::debug!(peer = ?session.peer, reason = %failure, "request refused");
+    if let Some(own) = Own::of(failure) {
+        // The request was not understood, so nothing behind it can be either.
+        ignore(answer::write(&mut call, &own, false, 1, false).await);
+    }
+    call.finish();
+    Next::Close
+}
+
+fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s> {
+    let mut call = InFlight::begin(session);
+    let (host, path, _) = head.parts(buffer);
+    let facts = RouteFacts {
+        host,
+        path,
+        head: buffer,
+        request: head,
+    };
+    call.target = call.generation.route(session.listener, &facts);
+    call.count();
+    if call.is_sampled() {
+        call.told = Some(told(head, buffer));
+        call.started_at = Some(SystemTime::now());
+    }
+    call
+}
+
+async fn run(
+    call: &mut InFlight<'_>,
+    buffer: &mut Buffer,
+    head: Request,
+    asked: Asked,
+) -> Result<Next, Failure> {
+    let mut continued = false;
+    if let ProtocolSpec::Http(_, dialect) = call.target.protocol {
+        let observe = call.generation.snapshot.listeners[call.session.listener].observe;
+        let watched = call
+            .generation
+            .snapshot
+            .rules
+            .listener(call.session.listener);
+        if observe.model || watched.is_some_and(|rules| !rules.is_empty()) {
+            continued = ask_rules(call, dialect, &head, buffer, observe).await?;
+        }
+    }
+    if call.decided.is_some() {
+        for phase in [Phase::RequestHead, Phase::Connect, Phase::BeforeUpstream] {
+            if let Some((step, planned)) = enter(call, phase, Some(&mut *buffer)).await? {
+                return end_by_rule(call, step, &planned, asked, Some((buffer, &head))).await;
+            }
+        }
+    }
+    forward(call, buffer, head, asked, continued).await
+}
+
+/// Carries out one phase of the plan, unless the client leaves meanwhile.
+pub(super) async fn enter(
+    call: &InFlight<'_>,
+    phase: Phase,
+    held: Option<&mut Buffer>,
+) -> Result<Option<(usize, Rc<Planned>)>, Failure> {
+    let Some(execution) = call.execution() else {
+        return Ok(None);
+    };
+    if !execution.has(|effect| effect.phase() == phase) {
+        return Ok(None);
+    }
+    if let Some(buffer) = held {
+        // Thousands of calls may wait at once: each keeps what it was sent, and no more.
+        buffer.shrink();
+    }
+    unless_gone(&call.session.client, execution.enter(phase)).await
+}
+
+/// Carries out a terminal effect at a head's position. `unread` is the request, where its body may
+/// not have been read.
+pub(super) async fn end_by_rule(
+    call: &mut InFlight<'_>,
+    step: usize,
+    planned: &Planned,
+    asked: Asked,
+    unread: Option<(&mut Buffer, &Request)>,
+) -> Result<Next, Failure> {
+    if let Some(execution) = call.execution() {
+        execution.settle(step, Fate::Applied);
+        execution.supersede_rest();
+    }
+    call.conclude(Outcome::InjectedFault, Origin::Injected);
+    let own = match &planned.effect {
+        Effect::Answer { answer, .. } => Own::injected(call, answer),
+        Effect::FailConnect { reason } => connect_failure(*reason),
+        Effect::Reset { .. } => return Ok(Next::Reset),
+        _ => return Ok(Next::Close),
+    };
+    let mut keep = asked.keep && !call.session.worker.draining.get();
+    if let Some((buffer, head)) = unread
+        && keep
+    {
+        // The body must be out of the way before the next request can be told from it.
+        keep = drain(call, buffer, head).await?;
+    }
+    answer::write(call, &own, keep, asked.minor, asked.to_head).await?;
+    Ok(if keep { Next::Keep } else { Next::Close })
+}
+
+fn connect_failure(reason: ConnectFailure) -> Own {
+    let (status, text) = match reason {
+        ConnectFailure::Blackholed => (504, "the upstream did not accept a connection in time"),
+        ConnectFailure::CertificateExpired => (502, "the upstream's certificate has expired"),
+        ConnectFailure::Dns => (502, "the upstream's name could not be resolved"),
+        ConnectFailure::Refused => (502, "the upstream refused the connection"),
+        ConnectFailure::Tls => (502, "the TLS handshake with the upstream failed"),
+    };
+    Own::plain(status, text, Origin::Injected)
+}
+
+/// Reads past the body of a request that is answered without being forwarded, within bounds.
+/// Whether it is out of the way.
+async fn drain(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request) -> Result<bool, Failure> {
+    buffer.consume(head.len);
+    let mut scanner = BodyScanner::new(head.framing);
+    // A client that waits for a 100 has not sent its body, and will not: RFC 9110 §10.1.1 lets it
+    // send it all the same, so nothing behind this head can be trusted.
+    if head.expects_continue && !scanner.is_done() && buffer.is_empty() {
+        return Ok(false);
+    }
+    let mut left = DRAIN_BYTES;
+    let read = async {
+        while !scanner.is_done() {
+            let scanned = scanner.scan(buffer, |_| {}).map_err(Failure::ClientBody)?;
+            buffer.consume(scanned.wire);
+            left = left.saturating_sub(scanned.wire as u64);
+            if scanned.done {
+                break;
+            }
+            if left == 0 {
+                return Ok(false);
+            }
+            match call.session.client.read(buffer).await {
+                Ok(0) => return Err(Failure::ClientShort),
+                Ok(_) => {}
+                Err(error) => return Err(Failure::ClientGone(error)),
+            }
+        }
+        Ok(true)
+    };
+    tokio::time::timeout(DRAIN_TIME, read)
+        .await
+        .unwrap_or(Ok(false))
+}
+
+/// Tells a real failure, if the answer has not begun; the connection ends in any case.
+async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next {
+    call.fail(failure);
+    tracing::debug!(call = call.id, reason = %failure, "call failed");
+    match Own::of(failure) {
+        Some(own) if call.status.is_none() => {
+            let told = answer::write(call, &own, false, asked.minor, asked.to_head).await;
+            if let Err(gone) = told {
+                call.fail(&gone);
+            }
+            Next::Close
+        }
+        // In the middle of an answer: its announced end does not come, which the client sees, and
+        // what was sent before still reaches it.
+        Some(_) | None => Next::Close,
+    }
+}
+
+/// Whether units of answers are watched though no rule asks for them.
+pub(super) fn watches_units(observe: Observe) -> bool {
+    observe.tokens || observe.unit_times
+}

@@ -1,0 +1,151 @@
+//! The HTTP/1.1 driver: connections, and the calls on them.
+
+mod answer;
+mod decide;
+mod exchange;
+mod forward;
+mod respond;
+mod upload;
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::error::ignore;
+use crate::http1::{Request, leading_blank_lines, parse_request};
+use crate::io::Buffer;
+use crate::proxy::call::Session;
+use crate::proxy::rescue::Failure;
+
+/// What becomes of a connection after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// FIN, when the client has had time to read what was sent.
+    Close,
+    /// The next request may come.
+    Keep,
+    /// RST.
+    Reset,
+}
+
+/// How long, and for how many bytes, a closing connection is read so that the answer is not lost
+/// to a reset (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Serves one connection to its end.
+pub(super) async fn serve(session: Session) {
+    let worker = session.worker.clone();
+    let place = worker.parked.place();
+    // While idle, this future is all there is of a connection; what a call needs is boxed.
+    while place.wait(&session.client).await {
+        match Box::pin(calls(&session)).await {
+            Next::Keep => {}
+            Next::Close => return Box::pin(linger(&session)).await,
+            Next::Reset => return session.client.reset_on_close(),
+        }
+    }
+}
+
+/// Serves calls for as long as bytes are at hand.
+async fn calls(session: &Session) -> Next {
+    let mut buffer = session.worker.buffers.take();
+    loop {
+        let next = match read_head(session, &mut buffer).await {
+            Ok(Some(head)) => exchange::exchange(session, &mut buffer, head).await,
+            Ok(None) => return Next::Close,
+            Err(Failure::ClientGone(_)) => return Next::Close,
+            Err(failure) => exchange::refuse(session, &failure).await,
+        };
+        if next != Next::Keep || buffer.is_empty() {
+            return next;
+        }
+    }
+}
+
+/// Reads until a head is whole. `None`: the client closed between calls.
+async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Option<Request>, Failure> {
+    let generation = session.worker.generation();
+    let limits = &generation.snapshot.limits;
+    if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
+        return Ok(Some(head));
+    }
+    // Nearly every head comes in one piece, and pays for no timer.
+    if buffer.is_empty() {
+        match poll_fn(|context| match session.client.poll_read(context, buffer) {
+            Poll::Pending => Poll::Ready(None),
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+        })
+        .await
+        {
+            Some(Ok(0)) => return Ok(None),
+            Some(Ok(_)) => {
+                if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
+                    return Ok(Some(head));
+                }
+            }
+            Some(Err(error)) => return Err(Failure::ClientGone(error)),
+            None => {}
+        }
+    }
+    let rest = async {
+        loop {
+            let seen = buffer.len();
+            match session.client.read(buffer).await {
+                Ok(0) if buffer.is_empty() => return Ok(None),
+                Ok(0) => return Err(Failure::ClientShort),
+                Ok(_) => {}
+                Err(error) => return Err(Failure::ClientGone(error)),
+            }
+            // A head ends with a line: until another has ended, parsing would only cost time.
+            let tail = &buffer[seen.min(buffer.len())..];
+            if memchr::memchr(b'\n', tail).is_none() && buffer.len() < limits.header_bytes {
+                continue;
+            }
+            if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
+                return Ok(Some(head));
+            }
+        }
+    };
+    tokio::time::timeout(limits.header_timeout, rest)
+        .await
+        .unwrap_or(Err(Failure::ClientSlow))
+}
+
+fn try_parse(
+    buffer: &mut Buffer,
+    max_bytes: usize,
+    max_fields: usize,
+) -> Result<Option<Request>, Failure> {
+    let blank = leading_blank_lines(buffer);
+    buffer.consume(blank);
+    if buffer.is_empty() {
+        return Ok(None);
+    }
+    parse_request(buffer, max_bytes, max_fields).map_err(Failure::ClientHead)
+}
+
+/// Sends FIN and reads what the client still sends, for a while: closing with unread bytes would
+/// reset the connection and take the answer with it.
+async fn linger(session: &Session) {
+    ignore(session.client.shutdown().await);
+    let mut buffer = session.worker.buffers.take();
+    let drain = async {
+        let mut seen = 0;
+        while let Ok(count) = session.client.read(&mut buffer).await {
+            seen += count;
+            if count == 0 || seen > LINGER_BYTES {
+                break;
+            }
+            let all = buffer.len();
+            buffer.consume(all);
+        }
+    };
+    ignore(tokio::time::timeout(LINGER, drain).await);
+}
+
+/// Writes to the client, or tells that it has left.
+async fn to_client(result: impl Future<Output = io::Result<()>>) -> Result<(), Failure> {
+    result.await.map_err(Failure::ClientGone)
+}

@@ -1,0 +1,109 @@
+//! Idle connections of a worker: a waker and a time each, so that a drain or the keep-alive limit
+//! reaches them and nothing else is kept for them.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::time::Instant;
+
+use crate::io::Stream;
+
+/// The idle connections of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Parked(RefCell<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    entries: Slab<Entry>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    waker: Option<Waker>,
+    /// Set by the first sweep that finds it idle: parking itself reads no clock.
+    since: Option<Instant>,
+    expired: bool,
+}
+
+/// A connection's place among the parked.
+#[derive(Debug)]
+pub(super) struct Place<'p> {
+    parked: &'p Parked,
+    key: usize,
+}
+
+impl Parked {
+    pub(super) fn place(&self) -> Place<'_> {
+        let entry = Entry {
+            waker: None,
+            since: None,
+            expired: false,
+        };
+        Place {
+            parked: self,
+            key: self.0.borrow_mut().entries.insert(entry),
+        }
+    }
+
+    /// Ends the wait of those that have been idle too long.
+    pub(super) fn sweep(&self, now: Instant, limit: Duration) {
+        let mut state = self.0.borrow_mut();
+        for (_, entry) in &mut state.entries {
+            match (entry.since, &entry.waker) {
+                (Some(since), Some(_)) if now.duration_since(since) >= limit => {
+                    entry.expired = true;
+                    entry.waker.take().inspect(Waker::wake_by_ref);
+                }
+                (None, Some(_)) => entry.since = Some(now),
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends all waits, those to come included.
+    pub(super) fn close(&self) {
+        let mut state = self.0.borrow_mut();
+        state.closed = true;
+        for (_, entry) in &mut state.entries {
+            entry.waker.take().inspect(Waker::wake_by_ref);
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Waits until there is something to read. False where the connection is to be closed.
+    pub(super) async fn wait(&self, stream: &Stream) -> bool {
+        poll_fn(|context| {
+            let mut state = self.parked.0.borrow_mut();
+            let closed = state.closed;
+            let entry = &mut state.entries[self.key];
+            match stream.poll_readable(context) {
+                // What has come in already is served, drain or not.
+                Poll::Ready(Ok(())) => {
+                    (entry.waker, entry.since) = (None, None);
+                    Poll::Ready(true)
+                }
+                Poll::Ready(Err(_)) => Poll::Ready(false),
+                Poll::Pending if closed || entry.expired => Poll::Ready(false),
+                Poll::Pending => {
+                    match &mut entry.waker {
+                        Some(waker) => waker.clone_from(context.waker()),
+                        none => *none = Some(context.waker().clone()),
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.parked.0.borrow_mut().entries.try_remove(self.key);
+    }
+}

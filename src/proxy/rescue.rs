@@ -1,0 +1,107 @@
+//! What went wrong with a call that no rule hurt, and what the client is told of it: the one place
+//! where an error becomes an answer.
+
+use std::io;
+
+use crate::call::Outcome;
+use crate::error::Origin;
+use crate::http1::{ChunkedError, HeadError};
+use crate::upstream::ConnectError;
+
+/// A real failure of one call.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("the client left: {0}")]
+    ClientGone(io::Error),
+    #[error("the request's body is malformed: {0}")]
+    ClientBody(ChunkedError),
+    #[error("the request is malformed: {0}")]
+    ClientHead(HeadError),
+    #[error("the client closed in the middle of its request")]
+    ClientShort,
+    #[error("the request's head did not come in time")]
+    ClientSlow,
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("the upstream's body is malformed: {0}")]
+    UpstreamBody(ChunkedError),
+    #[error("the upstream closed the connection before it answered")]
+    UpstreamClosed,
+    #[error("the upstream's answer is malformed: {0}")]
+    UpstreamHead(HeadError),
+    #[error("the connection to the upstream failed: {0}")]
+    UpstreamReset(io::Error),
+    #[error("the upstream closed the connection in the middle of its answer")]
+    UpstreamShort,
+}
+
+/// How a failure is told to the client and to the ledgers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rescue {
+    /// `None`: nobody is there to be told.
+    pub(super) status: Option<u16>,
+    pub(super) origin: Origin,
+    pub(super) outcome: Outcome,
+}
+
+impl Failure {
+    pub(super) fn rescue(&self) -> Rescue {
+        let (status, origin, outcome) = match self {
+            Self::ClientGone(_) | Self::ClientShort => {
+                (None, Origin::Downstream, Outcome::ClientAbort)
+            }
+            Self::ClientBody(_) => (Some(400), Origin::Downstream, Outcome::Rejected),
+            Self::ClientHead(error) => {
+                (Some(error.status()), Origin::Downstream, Outcome::Rejected)
+            }
+            Self::ClientSlow => (Some(408), Origin::Downstream, Outcome::Rejected),
+            Self::Connect(ConnectError::Timeout { .. }) => {
+                (Some(504), Origin::Upstream, Outcome::Timeout)
+            }
+            Self::Connect(_)
+            | Self::UpstreamBody(_)
+            | Self::UpstreamClosed
+            | Self::UpstreamHead(_)
+            | Self::UpstreamReset(_)
+            | Self::UpstreamShort => (Some(502), Origin::Upstream, Outcome::UpstreamError),
+        };
+        Rescue {
+            status,
+            origin,
+            outcome,
+        }
+    }
+}
+
+/// The reason phrase of a status, or nothing.
+pub(super) fn reason_phrase(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_the_upstream_did_counts_against_the_client() {
+        let upstream = [
+            Failure::UpstreamClosed,
+            Failure::UpstreamShort,
+            Failure::UpstreamHead(HeadError::Malformed("x")),
+            Failure::UpstreamBody(ChunkedError::Size),
+            Failure::UpstreamReset(io::ErrorKind::ConnectionReset.into()),
+        ];
+        for failure in upstream {
+            assert_eq!(failure.rescue().origin, Origin::Upstream, "{failure}");
+            assert_eq!(failure.rescue().status, Some(502), "{failure}");
+        }
+        let bad_chunk = Failure::ClientBody(ChunkedError::Size).rescue();
+        assert_eq!(
+            (bad_chunk.status, bad_chunk.origin),
+            (Some(400), Origin::Downstream)
+        );
+    }
+}

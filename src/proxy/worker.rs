@@ -1,0 +1,282 @@
+//! One worker: a thread with a current-thread runtime, and all that its calls share.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::time::Instant;
+
+use crate::call::{Call, Description, Field};
+use crate::io::BufferPool;
+use crate::live::Live;
+use crate::proxy::activity::SharedSender;
+use crate::proxy::park::Parked;
+use crate::proxy::timer::Timer;
+use crate::record::{RecordSender, SlotCounters, WorkerCounters};
+use crate::snapshot::{ListenerSpec, ProtocolSpec, Snapshot};
+use crate::upstream::Pool;
+
+/// What all workers count together of one listener.
+#[derive(Debug, Default)]
+pub(super) struct ListenerShared {
+    calls: AtomicU64,
+    pub(super) connections: AtomicUsize,
+}
+
+impl ListenerShared {
+    /// The number of the next call: taken when its head is parsed, the same whatever worker.
+    pub(super) fn next_call(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// What a worker's calls share. Lives on one thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) live: Arc<Live>,
+    pub(super) timer: Timer,
+    pub(super) buffers: BufferPool,
+    pub(super) counters: WorkerCounters,
+    pub(super) records: RecordSender,
+    pub(super) activity: Option<SharedSender>,
+    pub(super) listeners: Arc<Vec<ListenerShared>>,
+    pub(super) parked: Parked,
+    pub(super) draining: Cell<bool>,
+    /// Connections that are served now.
+    pub(super) tasks: Cell<usize>,
+    pub(super) idle: tokio::sync::Notify,
+    generation: RefCell<Rc<Generation>>,
+    next_call: Cell<u64>,
+}
+
+/// One snapshot with what this worker keeps for it.
+#[derive(Debug)]
+pub(super) struct Generation {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) pools: Vec<Pool>,
+    /// By listener: the listener's own protocol, then one for each route.
+    slots: Vec<Vec<SlotCounters>>,
+    seen: u64,
+}
+
+/// Where a call goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) upstream: usize,
+    pub(super) protocol: ProtocolSpec,
+    /// Which of the listener's counters count it.
+    pub(super) slot: usize,
+}
+
+impl Generation {
+    fn new(
+        snapshot: Arc<Snapshot>,
+        counters: &WorkerCounters,
+        seen: u64,
+        previous: Option<&Self>,
+    ) -> Self {
+        let pools = snapshot
+            .upstreams
+            .iter()
+            .map(|spec| {
+                let kept = previous.and_then(|it| it.pools.iter().find(|pool| pool.spec == *spec));
+                kept.map_or_else(|| Pool::new(spec.clone()), Pool::hand_over)
+            })
+            .collect();
+        let slot = |listener: &ListenerSpec, protocol: ProtocolSpec| {
+            counters.slot(&listener.name, protocol.name())
+        };
+        let slots = snapshot
+            .listeners
+            .iter()
+            .map(|listener| {
+                let routes = listener
+                    .routes
+                    .iter()
+                    .map(|route| route.protocol.unwrap_or(listener.protocol));
+                std::iter::once(listener.protocol)
+                    .chain(routes)
+                    .map(|it| slot(listener, it))
+                    .collect()
+            })
+            .collect();
+        Self {
+            snapshot,
+            pools,
+            slots,
+            seen,
+        }
+    }
+
+    pub(super) fn counters(&self, listener: usize, slot: usize) -> &SlotCounters {
+        &self.slots[listener][slot]
+    }
+
+    /// The first route that matches, else the listener's own upstream.
+    pub(super) fn route(&self, listener: usize, call: &RouteFacts<'_>) -> Target {
+        let spec = &self.snapshot.listeners[listener];
+        for (index, route) in spec.routes.iter().enumerate() {
+            let host = route
+                .host
+                .as_deref()
+                .is_none_or(|host| call.host.is_some_and(|it| same_host(it, host)));
+            let path = route
+                .path
+                .as_ref()
+                .is_none_or(|path| path.is_match(call.path));
+            let headers = route.headers.iter().all(|(name, value)| {
+                call.fields().any(|field| {
+                    field.name.eq_ignore_ascii_case(name) && field.value == value.as_bytes()
+                })
+            });
+            if host && path && headers {
+                let protocol = route.protocol.unwrap_or(spec.protocol);
+                return Target {
+                    upstream: route.upstream,
+                    protocol,
+                    slot: index + 1,
+                };
+            }
+        }
+        Target {
+            upstream: spec.upstream,
+            protocol: spec.protocol,
+            slot: 0,
+        }
+    }
+}
+
+/// What routes look at.
+pub(super) struct RouteFacts<'a> {
+    pub(super) host: Option<&'a str>,
+    pub(super) path: &'a str,
+    pub(super) head: &'a [u8],
+    pub(super) request: &'a crate::http1::Request,
+}
+
+impl<'a> RouteFacts<'a> {
+    fn fields(&self) -> impl Iterator<Item = Field<'a>> {
+        self.request.fields(self.head)
+    }
+}
+
+/// Host names compare without case, and without the port where the route names none.
+fn same_host(host: &str, wanted: &str) -> bool {
+    let bare = host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) {
+            name
+        } else {
+            host
+        }
+    });
+    host.eq_ignore_ascii_case(wanted) || bare.eq_ignore_ascii_case(wanted)
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub(super) struct WorkerParts {
+    pub(super) index: usize,
+    pub(super) live: Arc<Live>,
+    pub(super) timer: Timer,
+    pub(super) counters: WorkerCounters,
+    pub(super) records: RecordSender,
+    pub(super) activity: Option<SharedSender>,
+    pub(super) listeners: Arc<Vec<ListenerShared>>,
+}
+
+impl Worker {
+    pub(super) fn new(parts: WorkerParts) -> Self {
+        let seen = parts.live.changes();
+        let generation = Generation::new(parts.live.current(), &parts.counters, seen, None);
+        Self {
+            live: parts.live,
+            timer: parts.timer,
+            buffers: BufferPool::default(),
+            counters: parts.counters,
+            records: parts.records,
+            activity: parts.activity,
+            listeners: parts.listeners,
+            parked: Parked::default(),
+            draining: Cell::new(false),
+            tasks: Cell::new(0),
+            idle: tokio::sync::Notify::new(),
+            generation: RefCell::new(Rc::new(generation)),
+            // Ids are unique in the process: the worker in the high bits, a count below.
+            next_call: Cell::new((parts.index as u64) << 48),
+        }
+    }
+
+    /// The generation in force; one atomic load where nothing changed.
+    pub(super) fn generation(&self) -> Rc<Generation> {
+        let changes = self.live.changes();
+        let known = self.generation.borrow().clone();
+        if known.seen == changes {
+            return known;
+        }
+        let snapshot = self.live.current();
+        let fresh = Rc::new(Generation::new(
+            snapshot,
+            &self.counters,
+            changes,
+            Some(&known),
+        ));
+        self.generation.replace(fresh.clone());
+        fresh
+    }
+
+    pub(super) fn next_call_id(&self) -> u64 {
+        let id = self.next_call.get();
+        self.next_call.set(id + 1);
+        id
+    }
+
+    /// Fires waits that are due, so that on a busy worker they do not queue behind the calls.
+    pub(super) fn fire_due(&self, now: Instant) {
+        if self.timer.has_waits() {
+            self.timer.fire_due(now);
+        }
+    }
+
+    /// Ends waits whose rule was disarmed or halted.
+    pub(super) fn revoke(&self) {
+        let current = self.generation();
+        // A token of an older generation names its rule by a place in an older list: names tell.
+        self.timer.revoke(|token| {
+            current.snapshot.rules.cells().iter().any(|cell| {
+                cell.name == token.rule && cell.is_armed() && cell.epoch() == token.epoch
+            })
+        });
+    }
+
+    /// Waits until no connection is served.
+    pub(super) async fn all_done(&self) {
+        while self.tasks.get() > 0 {
+            self.idle.notified().await;
+        }
+    }
+
+    pub(super) fn task_ended(&self) {
+        self.tasks.set(self.tasks.get() - 1);
+        if self.tasks.get() == 0 {
+            self.idle.notify_one();
+        }
+    }
+}
+
+/// A call as rules see it, of owned facts: for errors that are written after its head is gone.
+pub(super) fn bare_call<'a>(
+    listener: &'a str,
+    protocol: &'static str,
+    peer: Option<SocketAddr>,
+    description: Description,
+) -> Call<'a> {
+    Call {
+        listener,
+        protocol,
+        peer,
+        description,
+        ..Call::default()
+    }
+}
