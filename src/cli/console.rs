@@ -61,6 +61,7 @@ impl Console {
             table.add_row(row);
         }
         for line in table.lines() {
+            let line = line.strip_prefix(' ').unwrap_or(&line);
             self.line(line.trim_end())?;
         }
         Ok(())

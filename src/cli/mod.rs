@@ -5,6 +5,8 @@ mod completions;
 mod console;
 mod demo;
 mod doctor;
+mod explain;
+mod faults;
 mod health;
 mod init;
 mod meters;
@@ -55,7 +57,9 @@ enum Command {
     Run(run::RunArguments),
     Init(init::InitArguments),
     Check(check::CheckArguments),
+    Explain(explain::ExplainArguments),
     Schema(schema::SchemaArguments),
+    Faults(faults::FaultsArguments),
     Protocols(protocols::ProtocolsArguments),
     Meters(meters::MetersArguments),
     Doctor(doctor::DoctorArguments),
@@ -107,7 +111,9 @@ fn dispatch(command: Command, console: &mut Console) -> anyhow::Result<ExitCode>
         Command::Run(arguments) => return run::run(arguments, console),
         Command::Init(arguments) => init::run(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),
+        Command::Explain(arguments) => explain::run(&arguments, console),
         Command::Schema(arguments) => schema::run(&arguments, console),
+        Command::Faults(arguments) => faults::run(&arguments, console),
         Command::Protocols(arguments) => protocols::run(&arguments, console),
         Command::Meters(arguments) => meters::run(&arguments, console),
         Command::Doctor(arguments) => doctor::run(&arguments, console),

@@ -106,21 +106,36 @@ fn variants<'s>(
 
 /// What a value looks like, in a few words; named tables are queued and linked.
 fn kind<'s>(root: &'s Object, value: &'s Object, queue: &mut Vec<(String, &'s Object)>) -> String {
+    nested_kind(root, value, queue, DEPTH)
+}
+
+/// Types may hold themselves; a reader is lost before the fifth level.
+const DEPTH: usize = 5;
+
+fn nested_kind<'s>(
+    root: &'s Object,
+    value: &'s Object,
+    queue: &mut Vec<(String, &'s Object)>,
+    depth: usize,
+) -> String {
+    let Some(below) = depth.checked_sub(1) else {
+        return "…".to_owned();
+    };
+    let mut kind = |value| nested_kind(root, value, queue, below);
     if let Some((name, object)) = target(root, value) {
-        return if is_table(object) {
-            let title = name.trim_end_matches("Config").to_owned();
-            let link = format!("[{title}](#{})", title.to_lowercase());
-            queue.push((title, object));
-            link
-        } else {
-            kind(root, object, queue)
-        };
+        if !is_table(object) {
+            return kind(object);
+        }
+        let title = name.trim_end_matches("Config").to_owned();
+        let link = format!("[{title}](#{})", title.to_lowercase());
+        queue.push((title, object));
+        return link;
     }
     if let Some(options) = value.get("anyOf").and_then(Value::as_array) {
         let options = options.iter().filter_map(Value::as_object);
         let shown: Vec<String> = options
             .filter(|it| it.get("type").is_none_or(|it| it != "null"))
-            .map(|it| kind(root, it, queue))
+            .map(&mut kind)
             .collect();
         return shown.join(" or ");
     }
@@ -133,7 +148,7 @@ fn kind<'s>(root: &'s Object, value: &'s Object, queue: &mut Vec<(String, &'s Ob
     }
     if let Some(names) = value.get("oneOf").and_then(Value::as_array) {
         let names = names.iter().filter_map(Value::as_object);
-        let names: Vec<String> = names.map(|it| kind(root, it, queue)).collect();
+        let names: Vec<String> = names.map(&mut kind).collect();
         return names.join(", ");
     }
     if let Some(example) = value.get("examples").and_then(|it| it.get(0)) {
@@ -142,8 +157,8 @@ fn kind<'s>(root: &'s Object, value: &'s Object, queue: &mut Vec<(String, &'s Ob
     let items = value.get("items").and_then(Value::as_object);
     let members = value.get("additionalProperties").and_then(Value::as_object);
     match (type_of(value), items, members) {
-        ("list", Some(items), _) => format!("list of {}", kind(root, items, queue)),
-        ("table", _, Some(members)) => format!("by name: {}", kind(root, members, queue)),
+        ("list", Some(items), _) => format!("list of {}", kind(items)),
+        ("table", _, Some(members)) => format!("by name: {}", kind(members)),
         (name, ..) => name.to_owned(),
     }
 }
