@@ -88,6 +88,40 @@ impl Effect {
         }
     }
 
+    /// Whether it can act only where the units of the answer are told apart.
+    pub const fn needs_units(&self) -> bool {
+        match self {
+            Self::Pace {
+                rate: Rate::Tokens { .. } | Rate::Units { .. },
+                ..
+            }
+            | Self::Transform {
+                stage:
+                    Stage::Truncate {
+                        at: Cut::Token(_) | Cut::Unit(_),
+                        ..
+                    },
+                ..
+            } => true,
+            _ => self.phase().needs_units(),
+        }
+    }
+
+    /// The direction of bytes on which it acts.
+    pub const fn side(&self) -> Side {
+        match self {
+            Self::Blackhole { side, .. }
+            | Self::Close { side, .. }
+            | Self::Pace { side, .. }
+            | Self::Reset { side, .. }
+            | Self::RewriteHead { side, .. }
+            | Self::Transform { side, .. }
+            | Self::Wait { side, .. } => *side,
+            Self::Answer { .. } => Side::Response,
+            Self::FailConnect { .. } | Self::Level { .. } | Self::Send { .. } => Side::Request,
+        }
+    }
+
     /// Whether nothing can follow it.
     pub const fn is_terminal(&self) -> bool {
         matches!(

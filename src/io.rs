@@ -243,7 +243,11 @@ impl Stream {
 
     /// Sends FIN; the peer may go on sending.
     pub async fn shutdown(&self) -> io::Result<()> {
-        poll_fn(|context| self.with(|stream| stream.poll_shutdown(context))).await
+        poll_fn(|context| self.poll_shutdown(context)).await
+    }
+
+    pub fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_shutdown(context))
     }
 
     /// Makes the coming close send RST, so that the peer sees ECONNRESET and not an orderly end.

@@ -13,6 +13,11 @@ use crate::draw::Draws;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Law {
+    /// Another law, never longer than `max`.
+    Capped {
+        max: Duration,
+        law: Box<Law>,
+    },
     Exponential {
         mean: Duration,
     },
@@ -46,6 +51,7 @@ impl Law {
     /// One time. Never negative; capped at a day, so that sums never overflow.
     pub fn sample(&self, draws: &mut Draws) -> Duration {
         let seconds = match self {
+            Self::Capped { max, law } => return law.sample(draws).min(*max),
             Self::Fixed(time) => return *time,
             Self::Uniform { min, max } => {
                 let spread = max.saturating_sub(*min).as_secs_f64();
@@ -117,6 +123,21 @@ mod tests {
             let (_, _, mean) = quantiles(&law);
             assert!((mean - want).abs() < want * 0.02, "{law:?}: {mean}");
         }
+    }
+
+    #[test]
+    fn a_capped_law_keeps_its_body_and_loses_its_tail() {
+        let law = Law::Lognormal {
+            median: Duration::from_millis(100),
+            sigma: 1.0,
+        };
+        let capped = Law::Capped {
+            max: Duration::from_millis(300),
+            law: Box::new(law.clone()),
+        };
+        let (mut plain, mut cut) = (Draws::from_sub_seed(9), Draws::from_sub_seed(9));
+        let max = Duration::from_millis(300);
+        assert!((0..1000).all(|_| capped.sample(&mut cut) == law.sample(&mut plain).min(max)));
     }
 
     #[test]

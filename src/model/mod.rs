@@ -2,12 +2,17 @@
 //! protocol; the driver asks it and writes the answer into the record, so that replay can feed
 //! recorded answers and never run a model again.
 
+mod limits;
+mod share;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::draw::Draws;
+
+pub use limits::{Limiter, Limits};
 
 /// What a model answers to a call that asks to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +30,8 @@ pub enum Event {
     Disarmed,
     /// A call that was admitted has ended.
     End,
+    /// The rule selected a call, whether or not it hits: what shares are counted of.
+    Selected,
     /// A unit of its answer passed.
     Unit,
     /// Its answer reported usage.

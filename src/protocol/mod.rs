@@ -3,12 +3,25 @@
 //!
 //! A new protocol is one file here, one `mod` line and one registry line.
 
+mod frame;
+pub mod fuzz;
+mod http;
+mod lines;
+pub mod look;
+mod native;
+pub mod open_inference;
+pub mod openai;
+mod registry;
+mod sse;
+mod tcp;
+
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use http::StatusCode;
+use ::http::StatusCode;
 use serde_json::Value;
 
+pub use self::registry::{Protocol, ProtocolInfo, UnknownProtocol, by_name, registry};
 use crate::call::{Call, Description, Field, Found};
 use crate::effect::Answer;
 use crate::view::Usage;
@@ -19,7 +32,9 @@ pub trait Dialect: Debug + Send + Sync {
     fn describe(&self, head: &RequestHead<'_>) -> Description;
 
     /// JSON pointers into the request body that would complete this description (`/model`,
-    /// `/stream`); empty where the head told all, or where the call has no such body.
+    /// `/stream`); empty where the head told all, or where the call has no such body. Some are
+    /// measures ([`look::is_measure`]); left out where nobody asks for `prompt_chars`, they spare
+    /// reading on to the end of the prompt.
     fn pointers(
         &self,
         head: &RequestHead<'_>,
@@ -27,14 +42,16 @@ pub trait Dialect: Debug + Send + Sync {
     ) -> &'static [&'static str];
 
     /// Completes a description with what a look into the body found. A pointer that is not in the
-    /// body is not in `found`.
+    /// body is not in `found`, and what is absent may have a meaning (no `/stream`: not streamed);
+    /// so only for a look with all pointers but measures that came to [`look::Progress::Done`].
     fn complete(&self, description: &mut Description, found: &[Found]);
 
     /// A framer for the body of this answer; `None` where it has no units.
     fn framer(&self, description: &Description, head: &ResponseHead<'_>)
     -> Option<Box<dyn Framer>>;
 
-    /// The error as this protocol's servers would send it in place of a whole answer.
+    /// The error as this protocol's servers would send it in place of a whole answer. The headers
+    /// and the body that the answer brings are in it already.
     fn error(&self, answer: &Answer, call: &Call<'_>) -> NativeError;
 
     /// The error as it would come in the middle of a streamed answer: bytes of the body. `None`
@@ -72,6 +89,33 @@ pub fn field<'a>(fields: &[Field<'a>], name: &str) -> Option<&'a str> {
         .find(|field| field.name.eq_ignore_ascii_case(name))
         .and_then(|field| std::str::from_utf8(field.value).ok())
 }
+
+/// Whether a body is encoded (gzip and kin), so that its bytes are not what they say.
+pub fn is_encoded(fields: &[Field<'_>]) -> bool {
+    fields
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case("content-encoding"))
+        .flat_map(|field| field.value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+/// The media type of a body, in lower case and without parameters.
+fn media_type(fields: &[Field<'_>]) -> Option<String> {
+    let value = field(fields, "content-type")?;
+    let essence = value.split(';').next().unwrap_or(value);
+    Some(essence.trim().to_ascii_lowercase())
+}
+
+/// Whether a request body may be JSON: it is not encoded and its type does not say otherwise.
+/// Servers differ in whether they insist on the type, and `curl -d` sends a form's.
+fn may_be_json(fields: &[Field<'_>]) -> bool {
+    let is_other = |media: String| media.starts_with("multipart/") || media.starts_with("audio/");
+    !is_encoded(fields) && !media_type(fields).is_some_and(is_other)
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Cuts a stream of body bytes (transfer coding removed) into units. Any split of the same bytes
 /// gives the same units. Holds at most [`UNIT_CAP`] bytes of an unfinished unit.

@@ -25,6 +25,10 @@ impl Activity {
         Self { sender: sender.cloned(), call, begun: Cell::new(false), held: Cell::new(false) }
     }
 
+    pub(super) fn is_metered(&self) -> bool {
+        self.sender.is_some()
+    }
+
     /// The first byte goes upstream. A second try goes on with the same work.
     pub(super) fn begin(&self, upstream: u16) {
         if let Some(sender) = &self.sender

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::call::{Phase, Side};
-use crate::effect::{Effect, Fate, NotApplicable, Planned, RuleToken, WaitTime};
+use crate::effect::{Effect, Fate, HeadEdit, NotApplicable, Planned, RuleToken, WaitTime};
 use crate::proxy::timer::{Timer, Waited};
 use crate::record::EffectRecord;
 use crate::rule::{Course, RuleSet};
@@ -118,8 +118,13 @@ impl Execution {
 
     /// A terminal effect was carried out: whatever has not acted yet never will.
     pub(super) fn supersede_rest(&self) {
+        self.supersede(|_| true);
+    }
+
+    /// The same for a part of the plan: one direction's body has ended.
+    pub(super) fn supersede(&self, which: impl Fn(&Effect) -> bool) {
         for step in self.steps.borrow_mut().iter_mut() {
-            if step.fate == Fate::NotReached {
+            if step.fate == Fate::NotReached && which(&step.planned.effect) {
                 step.fate = Fate::Superseded;
             }
         }
@@ -193,6 +198,29 @@ impl Execution {
         self.steps.borrow().iter().any(|step| {
             matches!(step.fate, Fate::Applied | Fate::Clamped) || step.waited.is_some_and(|w| !w.is_zero())
         })
+    }
+
+    /// Whether the client was sent something else than the true answer.
+    pub(super) fn altered(&self) -> bool {
+        self.steps.borrow().iter().any(|step| {
+            step.fate == Fate::Applied
+                && matches!(step.planned.effect, Effect::Transform { .. } | Effect::RewriteHead { .. })
+        })
+    }
+
+    /// Edits of the answer's head that still stand, marked as applied.
+    pub(super) fn take_head_edits(&self) -> Vec<HeadEdit> {
+        let mut edits = Vec::new();
+        let on_response = |effect: &Effect| matches!(effect, Effect::RewriteHead { side: Side::Response, .. });
+        for (index, planned) in self.pending(on_response) {
+            let Effect::RewriteHead { edits: wanted, .. } = &planned.effect else { continue };
+            let live = self.is_live(&planned.token);
+            self.settle(index, if live { Fate::Applied } else { Fate::Revoked });
+            if live {
+                edits.extend(wanted.iter().cloned());
+            }
+        }
+        edits
     }
 
     /// What became of every effect; those whose phase never came stay so.

@@ -1,4 +1,24 @@
 //! The driver: interprets effects, and knows no fault kind and no protocol by name.
+//!
+//! Each worker is a thread with a runtime of its own. Every listener is bound once and its socket
+//! is shared by all workers: a second bind with `SO_REUSEPORT` would succeed silently beside another
+//! process, and closing one of several loses what waits in its queue.
 
+mod activity;
+mod bind;
+mod call;
+mod execution;
+mod http;
+mod park;
+mod relay;
+mod rescue;
+mod stages;
+mod tcp;
+mod threads;
 pub mod timer;
 mod timerfd;
+mod watch;
+mod worker;
+
+pub use bind::{BindError, Bound, bind};
+pub use threads::{Drained, Parts, Proxy, WorkerEnds};

@@ -48,6 +48,8 @@ struct Inner {
     sequence: Cell<u64>,
     /// When the clock will next call; `None`: never.
     armed: Cell<Option<Instant>>,
+    /// Waits under rules end at once: the worker drains.
+    hurried: Cell<bool>,
     fd: Option<TimerFd>,
     rearm: Notify,
 }
@@ -72,6 +74,7 @@ impl Timer {
             entries: RefCell::default(),
             sequence: Cell::new(0),
             armed: Cell::new(None),
+            hurried: Cell::new(false),
             fd,
             rearm: Notify::new(),
         })))
@@ -132,6 +135,12 @@ impl Timer {
         }
         // Woken outside the borrow: a waker may run anything.
         woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends every wait under a rule, those to come included: a drain does not wait for faults.
+    pub fn hurry(&self) {
+        self.0.hurried.set(true);
+        self.revoke(|_| false);
     }
 
     /// Waits until `deadline`, never less; or without a deadline, until revoked.
@@ -228,6 +237,9 @@ struct Wait {
 impl Wait {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Waited> {
         let Some(key) = self.key else {
+            if self.token.is_some() && self.timer.0.hurried.get() {
+                return Poll::Ready(Waited::Revoked);
+            }
             if self.deadline.is_some_and(|at| at <= Instant::now()) {
                 return Poll::Ready(Waited::Elapsed);
             }

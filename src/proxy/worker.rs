@@ -211,6 +211,13 @@ impl Worker {
         });
     }
 
+    /// Waits until no connection is served.
+    pub(super) async fn all_done(&self) {
+        while self.tasks.get() > 0 {
+            self.idle.notified().await;
+        }
+    }
+
     pub(super) fn task_ended(&self) {
         self.tasks.set(self.tasks.get() - 1);
         if self.tasks.get() == 0 {

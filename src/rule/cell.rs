@@ -1,19 +1,26 @@
-//! What changes of a rule while it runs: armed or not, its epoch, ordinals, counters, models.
+//! What changes of a rule while it runs: armed or not, its epoch, ordinals, counters, limits.
 //! Shared by all workers and kept over a reload while the rule's text is unchanged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a selected rule that hit did nothing.
+use crate::model::Limiter;
+use crate::rule::RuleSpec;
+
+/// Why a rule that hit did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Denied {
     DryRun,
     Halt,
     Limit,
+    /// A fault of the rule panicked: the rule is disarmed.
+    Panic,
     Schedule,
+    /// What the selector asks for could not be read: whether the rule would have hit is not known.
     Unreadable,
 }
 
@@ -21,10 +28,12 @@ pub enum Denied {
 #[derive(Debug, Default)]
 pub struct Counters {
     pub selected: AtomicU64,
+    /// Selected calls on which the trigger fired: those denied (but unreadable) and those hurt.
     pub hit: AtomicU64,
     pub denied_dry_run: AtomicU64,
     pub denied_halt: AtomicU64,
     pub denied_limit: AtomicU64,
+    pub denied_panic: AtomicU64,
     pub denied_schedule: AtomicU64,
     pub denied_unreadable: AtomicU64,
     pub applied: AtomicU64,
@@ -35,28 +44,65 @@ pub struct Counters {
     pub active: AtomicU64,
 }
 
+impl Counters {
+    pub const fn denied(&self, why: Denied) -> &AtomicU64 {
+        match why {
+            Denied::DryRun => &self.denied_dry_run,
+            Denied::Halt => &self.denied_halt,
+            Denied::Limit => &self.denied_limit,
+            Denied::Panic => &self.denied_panic,
+            Denied::Schedule => &self.denied_schedule,
+            Denied::Unreadable => &self.denied_unreadable,
+        }
+    }
+}
+
 /// The running state of one rule.
 #[derive(Debug)]
 pub struct RuleCell {
     pub name: Arc<str>,
+    text: String,
+    /// Microseconds from an arming to its end.
+    ttl: Option<u64>,
     armed: AtomicBool,
     epoch: AtomicU32,
     ordinal: AtomicU64,
     /// Microseconds since the process started.
     armed_at: AtomicU64,
     pub counters: Counters,
+    limiter: Option<Arc<Limiter>>,
 }
 
 impl RuleCell {
+    /// The state of a rule without limits or end, armed when the process started.
     pub fn new(name: Arc<str>, armed: bool) -> Self {
         Self {
             name,
+            text: String::new(),
+            ttl: None,
             armed: AtomicBool::new(armed),
             epoch: AtomicU32::new(0),
             ordinal: AtomicU64::new(0),
             armed_at: AtomicU64::new(0),
             counters: Counters::default(),
+            limiter: None,
         }
+    }
+
+    /// The state of a rule that is new `at` this time since the process started.
+    pub(super) fn of(spec: &RuleSpec, at: Duration) -> Self {
+        Self {
+            text: spec.text.clone(),
+            ttl: spec.ttl.map(micros),
+            armed_at: AtomicU64::new(micros(at)),
+            limiter: (!spec.limits.is_none()).then(|| Arc::new(Limiter::new(spec.limits))),
+            ..Self::new(Arc::clone(&spec.name), spec.armed)
+        }
+    }
+
+    /// Whether this is the state of a rule with this text.
+    pub(super) fn is_of(&self, spec: &RuleSpec) -> bool {
+        self.name == spec.name && self.text == spec.text
     }
 
     pub fn is_armed(&self) -> bool {
@@ -77,6 +123,12 @@ impl RuleCell {
         self.armed_at.load(Ordering::Acquire)
     }
 
+    /// When it ends by itself, in microseconds since the process started.
+    pub fn expires_at_micros(&self) -> Option<u64> {
+        let ttl = self.ttl.filter(|_| self.is_armed())?;
+        Some(self.armed_at_micros().saturating_add(ttl))
+    }
+
     /// Ends the arming: effects under it are revoked. The caller rings the workers.
     pub fn disarm(&self) {
         self.armed.store(false, Ordering::Release);
@@ -93,4 +145,14 @@ impl RuleCell {
         self.armed_at.store(now_micros, Ordering::Release);
         self.armed.store(true, Ordering::Release);
     }
+
+    /// What bounds how many calls it hurts, if anything does.
+    pub fn limiter(&self) -> Option<&Arc<Limiter>> {
+        self.limiter.as_ref()
+    }
+}
+
+/// Saturates after half a million years.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,14 +1,16 @@
 //! The decision: which faults, when, how much. Pure.
 
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::call::{Call, Moment};
-use crate::effect::{FaultPlan, RuleToken};
-use crate::model::Admission;
-use crate::rule::{Denied, RuleSet};
+use crate::draw::Draws;
+use crate::effect::{FaultPlan, Planned, RuleToken};
+use crate::rule::{Denied, RuleSet, RuleSpec};
 use crate::units::Seed;
 
 /// A rule that selects the call, with the moment that the driver filled in.
@@ -33,36 +35,128 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictKind {
+    /// The trigger fired, and something else forbade it.
     Denied(Denied),
     Hit,
+    /// The trigger did not fire.
     Missed,
 }
 
 /// The verdicts of all selecting rules, and the plan of those that hit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
     pub verdicts: SmallVec<[Verdict; 2]>,
     pub plan: FaultPlan,
 }
 
-/// Decides for one call. Rules with limits still have to be admitted: [`Admissions::ask`].
-pub fn decide(_rules: &RuleSet, _selected: &[Selected], _call: &Call<'_>, _seed: Seed) -> Decision {
-    Decision::default()
+impl Decision {
+    /// Counts the verdicts, and disarms the rules that panicked. To be called once a call, when
+    /// the limits have been asked. Returns whether a rule was disarmed: the caller then rings the
+    /// workers.
+    pub fn count(&self, rules: &RuleSet) -> bool {
+        let mut disarmed = false;
+        for verdict in &self.verdicts {
+            let Some(cell) = rules.cells().get(verdict.token.index as usize) else {
+                continue;
+            };
+            let counters = &cell.counters;
+            counters.selected.fetch_add(1, Ordering::Relaxed);
+            if verdict.kind != VerdictKind::Missed {
+                counters.hit.fetch_add(1, Ordering::Relaxed);
+            }
+            if let VerdictKind::Denied(why) = verdict.kind {
+                counters.denied(why).fetch_add(1, Ordering::Relaxed);
+                if why == Denied::Panic {
+                    cell.disarm();
+                    disarmed = true;
+                }
+            }
+        }
+        disarmed
+    }
+
+    /// Turns a rule's hit into a denial: its effects leave the plan.
+    pub(super) fn deny(&mut self, rule: u32, why: Denied) {
+        for verdict in &mut self.verdicts {
+            if verdict.token.index == rule {
+                verdict.kind = VerdictKind::Denied(why);
+            }
+        }
+        self.plan.effects.retain(|it| it.token.index != rule);
+    }
 }
 
-/// The places that one call holds in its rules' models; given back when dropped.
-#[derive(Debug, Default)]
-pub struct Admissions {}
-
-impl Admissions {
-    /// Asks the models of every rule that hit, at `at` since the process started. A refused rule's
-    /// verdict becomes `Denied(Limit)` and its effects leave the plan. Returns the answers in
-    /// order, for the record.
-    pub fn ask(
-        _rules: &std::sync::Arc<RuleSet>,
-        _decision: &mut Decision,
-        _at: Duration,
-    ) -> (Self, Vec<Admission>) {
-        (Self::default(), Vec::new())
+/// Decides for one call: each selecting rule draws for itself, in file order. `halted`: a global
+/// halt is in force. Rules with limits still have to be admitted: [`crate::rule::Admissions::ask`].
+pub fn decide(
+    rules: &RuleSet,
+    selected: &[Selected],
+    call: &Call<'_>,
+    seed: Seed,
+    halted: bool,
+) -> Decision {
+    let mut decision = Decision::default();
+    for it in selected {
+        let Some(spec) = rules.specs().get(it.rule as usize) else {
+            continue;
+        };
+        let token = RuleToken {
+            rule: Arc::clone(&spec.name),
+            index: it.rule,
+            epoch: it.epoch,
+        };
+        let pull = spec.trigger.pull(&spec.name, call, &it.moment, seed);
+        let denied = if halted {
+            Some(Denied::Halt)
+        } else if !spec.schedule.is_open(it.moment.since_armed) {
+            Some(Denied::Schedule)
+        } else if spec.dry_run || rules.dry_run() {
+            Some(Denied::DryRun)
+        } else {
+            None
+        };
+        let kind = match denied {
+            _ if !pull.hit => VerdictKind::Missed,
+            Some(why) => VerdictKind::Denied(why),
+            // A panic in one rule's fault must not harm the call, nor the rules beside it.
+            None => match catch_unwind(AssertUnwindSafe(|| arm(spec, &token, call, it, seed))) {
+                Ok(effects) => {
+                    decision.plan.effects.extend(effects);
+                    VerdictKind::Hit
+                }
+                Err(_) => VerdictKind::Denied(Denied::Panic),
+            },
+        };
+        decision.verdicts.push(Verdict {
+            token,
+            draw: pull.draw,
+            kind,
+        });
     }
+    decision
+}
+
+/// The effects of all faults of a rule that hit.
+fn arm(
+    spec: &RuleSpec,
+    token: &RuleToken,
+    call: &Call<'_>,
+    selected: &Selected,
+    seed: Seed,
+) -> Vec<Planned> {
+    let number = selected.moment.number;
+    let mut planned = Vec::with_capacity(spec.faults.len());
+    for (index, fault) in spec.faults.iter().enumerate() {
+        let mut draws = Draws::new(seed, &spec.name, call.listener, index, number);
+        for effect in fault.fault.arm(call, &mut draws) {
+            planned.push(Planned {
+                token: token.clone(),
+                fault: fault.name,
+                // A rule has fewer faults than that: the configuration sees to it.
+                fault_index: u16::try_from(index).unwrap_or(u16::MAX),
+                effect,
+            });
+        }
+    }
+    planned
 }

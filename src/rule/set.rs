@@ -1,20 +1,69 @@
 //! Rules compiled for the listeners they watch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use globset::GlobSet;
 use smallvec::SmallVec;
 
-use crate::call::Call;
-use crate::rule::RuleCell;
+use crate::call::Moment;
+use crate::effect::RuleToken;
+use crate::rule::cell::micros;
+use crate::rule::listener::Entry;
+use crate::rule::{ListenerRules, RuleCell, RuleSpec, Selected};
 
-/// All rules of one snapshot.
+/// All rules of one snapshot, in file order.
 #[derive(Debug, Default)]
 pub struct RuleSet {
     cells: Vec<Arc<RuleCell>>,
+    specs: Vec<RuleSpec>,
     listeners: Vec<ListenerRules>,
+    dry_run: bool,
+}
+
+/// What rules are compiled for.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// Names of the listeners, in the order of the snapshot.
+    pub listeners: &'a [Arc<str>],
+    /// Paths that no rule ever touches.
+    pub never: &'a GlobSet,
+    /// No rule touches anything; what they would do is decided and counted.
+    pub dry_run: bool,
+    /// Now, since the process started.
+    pub at: Duration,
+    /// The rules that these replace: the state of unchanged ones is kept.
+    pub previous: Option<&'a RuleSet>,
 }
 
 impl RuleSet {
+    pub fn compile(specs: Vec<RuleSpec>, setting: &Setting<'_>) -> Self {
+        let cells: Vec<Arc<RuleCell>> = specs
+            .iter()
+            .enumerate()
+            .map(|(index, spec)| {
+                // Of two rules with one name, which the configuration refuses, the first keeps it.
+                let first = specs.iter().take(index).all(|it| it.name != spec.name);
+                let kept = setting
+                    .previous
+                    .filter(|_| first)
+                    .and_then(|it| it.cell(spec));
+                kept.unwrap_or_else(|| Arc::new(RuleCell::of(spec, setting.at)))
+            })
+            .collect();
+        let listeners = setting
+            .listeners
+            .iter()
+            .map(|listener| ListenerRules::new(entries(&specs, &cells, listener), setting.never))
+            .collect();
+        Self {
+            cells,
+            specs,
+            listeners,
+            dry_run: setting.dry_run,
+        }
+    }
+
     /// A set of nothing but cells, for tests of what only arms, disarms and counts.
     #[cfg(test)]
     pub(crate) fn of_cells(cells: Vec<Arc<RuleCell>>) -> Self {
@@ -32,39 +81,88 @@ impl RuleSet {
     pub fn cells(&self) -> &[Arc<RuleCell>] {
         &self.cells
     }
+
+    /// What was configured, in the order of [`Self::cells`].
+    pub fn specs(&self) -> &[RuleSpec] {
+        &self.specs
+    }
+
+    /// The moment of each rule that selects a call: its ordinal is counted here, so this is asked
+    /// once a call. Rules that were disarmed meanwhile, or expired, are left out.
+    pub fn moments(&self, rules: &[u32], number: u64, at: Duration) -> SmallVec<[Selected; 4]> {
+        rules
+            .iter()
+            .filter_map(|&rule| {
+                let cell = self.cells.get(rule as usize)?;
+                // Read before `is_armed`: whoever disarms in between makes this epoch an old one.
+                let epoch = cell.epoch();
+                let now = micros(at);
+                let expired = cell.expires_at_micros().is_some_and(|end| end <= now);
+                if !cell.is_armed() || expired {
+                    return None;
+                }
+                let since_armed = now.saturating_sub(cell.armed_at_micros());
+                let moment = Moment {
+                    number,
+                    ordinal: cell.next_ordinal(),
+                    since_armed: Duration::from_micros(since_armed),
+                };
+                Some(Selected {
+                    rule,
+                    moment,
+                    epoch,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether the arming that an effect was decided under still lasts.
+    pub fn stands(&self, token: &RuleToken) -> bool {
+        self.cells
+            .get(token.index as usize)
+            .is_some_and(|cell| cell.is_armed() && cell.epoch() == token.epoch)
+    }
+
+    /// Disarms the rules whose time to live is over, and tells how many. The caller rings the
+    /// workers if there were any.
+    pub fn expire(&self, at: Duration) -> usize {
+        let now = micros(at);
+        let expired = self
+            .cells
+            .iter()
+            .filter(|cell| cell.expires_at_micros().is_some_and(|end| end <= now));
+        expired.map(|cell| cell.disarm()).count()
+    }
+
+    pub(super) fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// The kept state of a rule whose text has not changed.
+    fn cell(&self, spec: &RuleSpec) -> Option<Arc<RuleCell>> {
+        self.cells.iter().find(|cell| cell.is_of(spec)).cloned()
+    }
 }
 
-/// The rules that watch one listener, indexed so that a thousand cost little more than one.
-#[derive(Debug, Default)]
-pub struct ListenerRules {}
-
-impl ListenerRules {
-    /// Whether no rule can ever select a call here: the fast path.
-    pub fn is_empty(&self) -> bool {
-        true
-    }
-
-    /// Rules that the call may be selected by, judged by its head. Where one of them depends on
-    /// what only the body tells, `needs_description` or `pointers` say so, and the caller looks
-    /// into the body before [`Self::select`].
-    pub fn candidates<'r>(&'r self, _call: &Call<'_>) -> Candidates<'r> {
-        Candidates::default()
-    }
-
-    /// The candidates that select the call, now that all is known that can be: indices into
-    /// [`RuleSet::cells`], in file order.
-    pub fn select(&self, _candidates: &Candidates<'_>, _call: &Call<'_>) -> SmallVec<[u32; 8]> {
-        SmallVec::new()
-    }
-}
-
-/// What [`ListenerRules::candidates`] found.
-#[derive(Debug, Default)]
-pub struct Candidates<'r> {
-    pub rules: SmallVec<[u32; 8]>,
-    /// Whether a candidate asks for model, stream or another part of the protocol's description
-    /// that the head did not tell.
-    pub needs_description: bool,
-    /// JSON pointers into the request body that candidates ask for.
-    pub pointers: SmallVec<[&'r str; 4]>,
+/// The rules that watch a listener. One that can never hit is none.
+fn entries(specs: &[RuleSpec], cells: &[Arc<RuleCell>], listener: &str) -> Vec<Entry> {
+    (0..)
+        .zip(specs.iter().zip(cells))
+        .filter(|(_, (spec, _))| {
+            let watches = spec
+                .listeners
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|name| name == listener));
+            watches && !spec.trigger.is_never() && !spec.faults.is_empty()
+        })
+        .map(|(rule, (spec, cell))| Entry {
+            rule,
+            cell: Arc::clone(cell),
+            select: Arc::clone(&spec.select),
+            needs_units: spec
+                .faults
+                .iter()
+                .any(|it| it.fault.place().0.needs_units()),
+        })
+        .collect()
 }

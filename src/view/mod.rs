@@ -30,6 +30,28 @@ pub enum DataType {
     Uint8,
 }
 
+impl DataType {
+    /// The type of an Open Inference name, `"FP32"`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "BOOL" => Self::Bool,
+            "BYTES" => Self::Bytes,
+            "FP16" => Self::Fp16,
+            "FP32" => Self::Fp32,
+            "FP64" => Self::Fp64,
+            "INT16" => Self::Int16,
+            "INT32" => Self::Int32,
+            "INT64" => Self::Int64,
+            "INT8" => Self::Int8,
+            "UINT16" => Self::Uint16,
+            "UINT32" => Self::Uint32,
+            "UINT64" => Self::Uint64,
+            "UINT8" => Self::Uint8,
+            _ => return None,
+        })
+    }
+}
+
 /// A tensor in a message.
 pub trait TensorView {
     fn name(&self) -> &str;
@@ -65,6 +87,16 @@ pub trait TextView {
 pub trait JsonView {
     fn root(&self) -> &Value;
     fn root_mut(&mut self) -> &mut Value;
+}
+
+impl JsonView for Value {
+    fn root(&self) -> &Value {
+        self
+    }
+
+    fn root_mut(&mut self) -> &mut Value {
+        self
+    }
 }
 
 /// Token counts that an answer reports.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::effect::Answer;
 use crate::error::Origin;
-use crate::proxy::http::call::InFlight;
+use crate::proxy::call::InFlight;
 use crate::proxy::http::to_client;
 use crate::proxy::rescue::{Failure, reason_phrase};
 use crate::proxy::worker::bare_call;

@@ -1,10 +1,6 @@
 //! Asking the rules: what the head tells, a look into the body where a rule wants more, and the
 //! decision.
 
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::SystemTime;
-
 use smallvec::SmallVec;
 
 use crate::call::{Call, Description, Field, Found};
@@ -12,11 +8,9 @@ use crate::http1::{BodyScanner, Request};
 use crate::io::Buffer;
 use crate::protocol::look::{Look, Progress};
 use crate::protocol::{Dialect, RequestHead};
-use crate::proxy::execution::Execution;
-use crate::proxy::http::call::{Decided, InFlight, Told};
+use crate::proxy::call::{InFlight, Told};
 use crate::proxy::http::to_client;
 use crate::proxy::rescue::Failure;
-use crate::rule::{Admissions, Candidates, Course, decide};
 use crate::snapshot::Observe;
 
 /// The fields of a head as rules and protocols read them.
@@ -56,7 +50,13 @@ pub(super) async fn ask_rules(
             }),
         }
     }
-    settle(call, head, buffer, description, &found, &candidates);
+    let selected = with_call(call, head, buffer, &description, &found, |it| {
+        listener_rules.select(&candidates, it)
+    });
+    if call.decide(&selected, |call, ask| with_call(call, head, buffer, &description, &found, |it| ask(it))) {
+        call.told = Some(told(head, buffer));
+    }
+    call.description = description;
     Ok(continued)
 }
 
@@ -96,44 +96,6 @@ fn with_call<R>(
         description: description.clone(),
         found,
     })
-}
-
-/// Selects, decides and asks the limits, now that all is known that can be.
-fn settle(
-    call: &mut InFlight<'_>,
-    head: &Request,
-    buffer: &[u8],
-    description: Description,
-    found: &[Found],
-    candidates: &Candidates<'_>,
-) {
-    let snapshot = call.generation.snapshot.clone();
-    let live = call.session.worker.live.clone();
-    let rules = &snapshot.rules;
-    let Some(listener_rules) = rules.listener(call.session.listener) else { return };
-    let decision = with_call(call, head, buffer, &description, found, |it| {
-        let selected = listener_rules.select(candidates, it);
-        let selected = rules.moments(&selected, call.number, live.elapsed());
-        (!selected.is_empty()).then(|| decide(rules, &selected, it, snapshot.seed, live.halted()))
-    });
-    call.description = description;
-    let Some(mut decision) = decision else { return };
-    let (admissions, answers) = Admissions::ask(rules, &mut decision, live.elapsed());
-    if decision.count(rules) {
-        // A rule panicked and is disarmed: what it does elsewhere ends too.
-        live.ring();
-    }
-    let course = Course::new(decision.plan, snapshot.safety.max_faults_per_call);
-    let timer = call.session.worker.timer.clone();
-    let max_delay = snapshot.safety.max_delay_per_call;
-    call.told = Some(told(head, buffer));
-    call.started_at = Some(SystemTime::now());
-    call.decided = Some(Decided {
-        verdicts: decision.verdicts.into_vec(),
-        answers,
-        execution: Rc::new(Execution::new(course, Arc::clone(rules), timer, max_delay)),
-        _admissions: admissions,
-    });
 }
 
 /// What a record tells of a request.

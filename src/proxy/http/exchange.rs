@@ -1,28 +1,22 @@
 //! One call on a connection: decide, carry out what stands before the upstream, forward, answer.
 
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
-
-use crate::call::{Description, Outcome, Phase};
+use crate::call::{Outcome, Phase};
 use crate::effect::{ConnectFailure, Effect, Fate, Planned};
 use crate::error::{Origin, ignore};
 use crate::http1::{BodyScanner, Request};
-use crate::io::{Buffer, Stream};
-use crate::proxy::activity::Activity;
+use crate::io::Buffer;
 use crate::proxy::http::answer::{self, Own};
-use crate::proxy::http::call::InFlight;
+use crate::proxy::call::InFlight;
 use crate::proxy::http::decide::{ask_rules, told};
 use crate::proxy::http::forward::forward;
-use crate::proxy::http::{Next, Session};
+use crate::proxy::call::Session;
+use crate::proxy::http::Next;
 use crate::proxy::rescue::Failure;
-use crate::proxy::worker::{Generation, RouteFacts, Target};
-use crate::record::Facts;
+use crate::proxy::watch::unless_gone;
+use crate::proxy::worker::RouteFacts;
 use crate::snapshot::{Observe, ProtocolSpec};
 
 /// Unread request bytes that are read past after an answer, so that the connection can stay.
@@ -55,67 +49,29 @@ pub(super) async fn exchange(session: &Session, buffer: &mut Buffer, head: Reque
 
 /// Refuses what came in place of a request.
 pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
-    let generation = session.worker.generation();
-    let counters = generation.counters(session.listener, 0);
-    let rescue = failure.rescue();
-    counters.call_started();
-    counters.call_ended(rescue.outcome, rescue.origin, Duration::ZERO, None);
+    let mut call = InFlight::begin(session);
+    call.count();
+    call.fail(failure);
     tracing::debug!(peer = ?session.peer, reason = %failure, "request refused");
     if let Some(own) = Own::of(failure) {
-        let mut call = bare(session, generation);
         // The request was not understood, so nothing behind it can be either.
         ignore(answer::write(&mut call, &own, false, 1, false).await);
     }
+    call.finish();
     Next::Close
 }
 
 fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s> {
-    let worker = &session.worker;
-    let mut call = bare(session, worker.generation());
-    worker.fire_due(call.started);
-    call.number = worker.listeners[session.listener].next_call();
+    let mut call = InFlight::begin(session);
     let (host, path, _) = head.parts(buffer);
-    call.target =
-        call.generation.route(session.listener, &RouteFacts { host, path, head: buffer, request: head });
-    call.generation.counters(session.listener, call.target.slot).call_started();
-    let wanted = Facts { call: call.id, ..Facts::default() };
-    if worker.records.wants(wanted) {
+    let facts = RouteFacts { host, path, head: buffer, request: head };
+    call.target = call.generation.route(session.listener, &facts);
+    call.count();
+    if call.is_sampled() {
         call.told = Some(told(head, buffer));
-        call.started_at = Some(std::time::SystemTime::now());
+        call.started_at = Some(SystemTime::now());
     }
     call
-}
-
-fn bare(session: &Session, generation: Rc<Generation>) -> InFlight<'_> {
-    let worker = &session.worker;
-    let id = worker.next_call_id();
-    let spec = &generation.snapshot.listeners[session.listener];
-    let target =
-        Target { upstream: spec.upstream, protocol: spec.protocol, slot: 0 };
-    InFlight {
-        session,
-        target,
-        generation,
-        id,
-        number: 0,
-        started: Instant::now(),
-        started_at: None,
-        description: Description::default(),
-        told: None,
-        decided: None,
-        activity: Activity::new(worker.activity.as_ref(), id),
-        status: None,
-        end: None,
-        reason: None,
-        upstream_sent: None,
-        response_head: None,
-        first_token: None,
-        units: 0,
-        tokens: 0,
-        output_tokens: None,
-        request_bytes: 0,
-        response_bytes: 0,
-    }
 }
 
 async fn run(
@@ -157,21 +113,6 @@ pub(super) async fn enter(
         buffer.shrink();
     }
     unless_gone(&call.session.client, execution.enter(phase)).await
-}
-
-/// Awaits something for as long as the client is there.
-pub(super) async fn unless_gone<F: Future>(client: &Stream, wait: F) -> Result<F::Output, Failure> {
-    let mut wait = pin!(wait);
-    poll_fn(|context| {
-        if let Poll::Ready(output) = wait.as_mut().poll(context) {
-            return Poll::Ready(Ok(output));
-        }
-        match client.poll_peer_closed(context) {
-            Poll::Ready(()) => Poll::Ready(Err(Failure::ClientGone(io::ErrorKind::ConnectionAborted.into()))),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
 }
 
 /// Carries out a terminal effect at a head's position. `unread` is the request, where its body may

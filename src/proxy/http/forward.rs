@@ -17,12 +17,13 @@ use crate::http1::{
 use crate::io::{Buffer, Stream};
 use crate::proxy::execution::{acts_on_body, effect_side};
 use crate::proxy::http::{Next, to_client};
-use crate::proxy::http::call::InFlight;
-use crate::proxy::http::exchange::{Asked, unless_gone};
+use crate::proxy::call::InFlight;
+use crate::proxy::http::exchange::Asked;
 use crate::proxy::http::respond::respond;
 use crate::proxy::http::upload::{Upload, upload};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
+use crate::proxy::watch::unless_gone;
 use crate::upstream::Connection;
 
 /// The head of the answer, with the bytes that came behind it.

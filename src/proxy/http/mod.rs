@@ -1,36 +1,23 @@
 //! The HTTP/1.1 driver: connections, and the calls on them.
 
 mod answer;
-mod call;
 mod decide;
 mod exchange;
 mod forward;
 mod respond;
-mod tunnel;
 mod upload;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use crate::error::ignore;
 use crate::http1::{Request, leading_blank_lines, parse_request};
 use crate::io::{Buffer, Stream};
+use crate::proxy::call::Session;
 use crate::proxy::rescue::Failure;
-use crate::proxy::worker::Worker;
 
-/// One downstream connection.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) worker: Rc<Worker>,
-    /// Index of the listener.
-    pub(super) listener: usize,
-    pub(super) peer: Option<SocketAddr>,
-    pub(super) client: Stream,
-}
 
 /// What becomes of a connection after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

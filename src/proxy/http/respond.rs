@@ -4,6 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 
 use smallvec::SmallVec;
@@ -12,18 +13,20 @@ use crate::call::{Outcome, Phase, Side};
 use crate::effect::{Answer, Effect, NotApplicable};
 use crate::error::Origin;
 use crate::http1::{
-    BodyScanner, Framing, Persistence, Response, ResponseEdit, rebuild_response, strip_in_place,
+    BodyScanner, Framing, HeadError, Persistence, Response, ResponseEdit, rebuild_response, strip_in_place,
 };
 use crate::io::{Buffer, Stream};
 use crate::protocol::{Framer, ResponseHead};
 use crate::proxy::execution::{Execution, acts_on_body, effect_side};
-use crate::proxy::http::call::InFlight;
+use crate::proxy::call::InFlight;
 use crate::proxy::http::exchange::{Asked, end_by_rule, enter, watches_units};
 use crate::proxy::http::forward::{Answered, Sending, poll_beside};
-use crate::proxy::http::tunnel::tunnel;
 use crate::proxy::http::{Next, to_client};
 use crate::proxy::rescue::Failure;
+use crate::proxy::activity::Activity;
+use crate::proxy::relay::{Early, relay};
 use crate::proxy::stages::{BodyEnd, BodyFacts, FixedCut, Outlet, Pump, Source, Stages};
+use crate::rule::Course;
 use crate::snapshot::ProtocolSpec;
 use crate::upstream::Connection;
 
@@ -63,7 +66,7 @@ pub(super) async fn respond(
     let keep = asked.keep
         && !shape.until_close
         && !call.session.worker.draining.get()
-        && (sending.is_done() || !matches!(sending, Sending::Active(_)));
+        && sending.is_done();
     let persistence = match (keep, asked.minor) {
         (false, _) => Persistence::Close,
         (true, 0) => Persistence::KeepAlive,
@@ -83,7 +86,7 @@ pub(super) async fn respond(
     let clean = matches!(result, Passed::Whole { leftover: false });
     let reusable = clean && head.keep_alive && sending.is_done();
     let next = match result {
-        Passed::Whole { .. } if keep && sending.is_done() => Next::Keep,
+        Passed::Whole { .. } if keep => Next::Keep,
         Passed::Whole { .. } | Passed::Closed => Next::Close,
         Passed::Reset => Next::Reset,
     };
@@ -279,7 +282,7 @@ async fn pass(
             HeadBytes::Rebuilt(bytes) => session.client.write_both(bytes, &buffer[..first]).await,
         }
     };
-    to_client(beside(sending, holding(&call.activity, write)).await?.map_or_else(ready_err, ready_ok)).await?;
+    beside(sending, holding(&call.activity, write)).await?.map_err(Failure::ClientGone)?;
     buffer.consume(first);
     call.response_bytes += scanned.wire as u64;
     while !scanned.done {
@@ -304,4 +307,140 @@ async fn pass(
     }
     call.answered(false);
     Ok(Passed::Whole { leftover: !buffer.is_empty() })
+}
+
+/// The body through the stages that act on it, or that watch it.
+async fn staged(
+    call: &mut InFlight<'_>,
+    connection: &Connection,
+    mut buffer: Buffer,
+    scanner: &mut BodyScanner,
+    mut stages: Stages,
+    outlet: Outlet,
+    sending: &mut Sending<'_>,
+) -> Result<Passed, Failure> {
+    let session = call.session;
+    let execution = match &call.decided {
+        Some(decided) => Rc::clone(&decided.execution),
+        None => Rc::new(idle_execution(call)),
+    };
+    let description = std::mem::take(&mut call.description);
+    let protocol = call.target.protocol;
+    let error_event = |answer: &Answer| match protocol {
+        ProtocolSpec::Http(_, dialect) => dialect.error_in_stream(answer, &description),
+        ProtocolSpec::Tcp => None,
+    };
+    let source = Source { stream: &connection.stream, buffer: &mut buffer, scanner };
+    let activity = Some(&call.activity);
+    let mut pump =
+        Pump::new(source, &session.client, outlet, &mut stages, &execution, activity, &error_event);
+    pump.watch_sink = true;
+    let end = beside(sending, pump.run()).await;
+    call.response_bytes += pump.written;
+    call.description = description;
+    call.units = stages.units_out;
+    call.tokens = stages.tokens_out;
+    call.first_token = stages.first_token;
+    call.output_tokens = stages.usage().and_then(|usage| usage.output_tokens);
+    let passed = settle_body(call, &execution, end?, stages.saw_error())?;
+    Ok(match passed {
+        Passed::Whole { .. } => Passed::Whole { leftover: !buffer.is_empty() },
+        ended => ended,
+    })
+}
+
+/// What the end of a staged body means for the call.
+fn settle_body(
+    call: &mut InFlight<'_>,
+    execution: &Execution,
+    end: BodyEnd,
+    saw_error: bool,
+) -> Result<Passed, Failure> {
+    let by_rule = matches!(
+        end,
+        BodyEnd::Closed | BodyEnd::Cut | BodyEnd::Error { .. } | BodyEnd::Reset
+    );
+    if by_rule {
+        execution.supersede_rest();
+    }
+    if by_rule || execution.altered() {
+        call.conclude(Outcome::InjectedFault, Origin::Injected);
+    }
+    match end {
+        BodyEnd::Complete => {
+            call.answered(saw_error);
+            Ok(Passed::Whole { leftover: false })
+        }
+        // The upstream goes on sending what nobody will read: its connection is closed.
+        BodyEnd::Cut | BodyEnd::Error { well_formed: true } => Ok(Passed::Whole { leftover: true }),
+        BodyEnd::Closed | BodyEnd::Error { well_formed: false } => Ok(Passed::Closed),
+        BodyEnd::Reset => Ok(Passed::Reset),
+        BodyEnd::SinkGone(error) => Err(Failure::ClientGone(error)),
+        BodyEnd::SourceEnded => Err(Failure::UpstreamShort),
+        BodyEnd::SourceFailed(error) => Err(Failure::UpstreamReset(error)),
+        BodyEnd::SourceMalformed(error) => Err(Failure::UpstreamBody(error)),
+    }
+}
+
+/// For a body that is only watched: a plan without effects.
+fn idle_execution(call: &InFlight<'_>) -> Execution {
+    let snapshot = &call.generation.snapshot;
+    let timer = call.session.worker.timer.clone();
+    Execution::new(Course::default(), snapshot.rules.clone(), timer, snapshot.safety.max_delay_per_call)
+}
+
+/// The upstream has agreed to another protocol: bytes pass both ways until both sides are done.
+async fn switch(
+    call: &mut InFlight<'_>,
+    head: Response,
+    mut buffer: Buffer,
+    connection: &Connection,
+    downstream: Option<&mut Buffer>,
+) -> Result<Next, Failure> {
+    let Some(downstream) = downstream else {
+        return Err(Failure::UpstreamHead(HeadError::Malformed("101 before the request was sent")));
+    };
+    call.status = Some(101);
+    let stripped = strip_in_place(&mut buffer[..head.len], &head.fields);
+    let client = &call.session.client;
+    to_client(client.write_all(&buffer[stripped..head.len])).await?;
+    buffer.consume(head.len);
+    let pool = &call.session.worker.buffers;
+    let early = Early { left: std::mem::replace(downstream, pool.take()), right: buffer };
+    let relayed = relay(client, &connection.stream, pool, early, None).await;
+    call.request_bytes += relayed.to_right;
+    call.response_bytes += relayed.to_left;
+    call.conclude(Outcome::Ok, Origin::Upstream);
+    Ok(Next::Close)
+}
+
+/// Awaits something while the request's rest goes on.
+async fn beside<F: Future>(sending: &mut Sending<'_>, future: F) -> Result<F::Output, Failure> {
+    if sending.is_done() {
+        return Ok(future.await);
+    }
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        sending.poll(context).map_or_else(|failure| Poll::Ready(Err(failure)), |()| Poll::Pending)
+    })
+    .await
+}
+
+/// Awaits a write; while the client takes none of it, the upstream is not charged.
+async fn holding<F: Future>(activity: &Activity, write: F) -> F::Output {
+    let mut write = pin!(write);
+    poll_fn(|context| match write.as_mut().poll(context) {
+        Poll::Pending => {
+            activity.hold();
+            Poll::Pending
+        }
+        Poll::Ready(output) => {
+            activity.release();
+            Poll::Ready(output)
+        }
+    })
+    .await
 }

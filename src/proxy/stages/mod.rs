@@ -122,6 +122,11 @@ impl Stages {
         Self::new(Some(framer))
     }
 
+    /// Stages that do nothing: the body is only framed anew.
+    pub(super) fn plain() -> Self {
+        Self::new(None)
+    }
+
     fn new(framer: Option<Box<dyn Framer>>) -> Self {
         Self {
             framer,

@@ -67,6 +67,9 @@ pub(in crate::proxy) struct Pump<'s> {
     pub(in crate::proxy) stages: &'s mut Stages,
     pub(in crate::proxy) execution: &'s Execution,
     pub(in crate::proxy) activity: Option<&'s Activity>,
+    /// The body is for nobody once the sink's peer has closed: an HTTP answer, not a TCP stream,
+    /// which may be half-closed.
+    pub(in crate::proxy) watch_sink: bool,
     /// The protocol's error event for an answer in the middle of a stream.
     pub(in crate::proxy) error_event: &'s dyn Fn(&Answer) -> Option<Vec<u8>>,
     /// Payload bytes written.
@@ -90,7 +93,8 @@ impl<'s> Pump<'s> {
         activity: Option<&'s Activity>,
         error_event: &'s dyn Fn(&Answer) -> Option<Vec<u8>>,
     ) -> Self {
-        Self { source, sink, outlet, stages, execution, activity, error_event, written: 0, ended: false }
+        let watch_sink = false;
+        Self { source, sink, outlet, stages, execution, activity, watch_sink, error_event, written: 0, ended: false }
     }
 
     /// Moves the body to its end.
@@ -185,6 +189,9 @@ impl<'s> Pump<'s> {
                     Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
                     Poll::Pending => break,
                 }
+            }
+            if !self.watch_sink {
+                return Poll::Pending;
             }
             match self.sink.poll_peer_closed(context) {
                 Poll::Ready(()) => Poll::Ready(Err(BodyEnd::SinkGone(io::ErrorKind::ConnectionAborted.into()))),

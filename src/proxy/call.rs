@@ -1,81 +1,177 @@
-//! One HTTP call under way: what is known of it, what came of it, and how it is told at its end.
+//! One call under way, on any protocol: what is known of it, what came of it, and how it is told at
+//! its end.
 
 use std::rc::Rc;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::call::{Description, Outcome};
+use crate::call::{Call, Description, Outcome};
 use crate::energy::ledger::Finish;
 use crate::error::Origin;
+use crate::io::Stream;
 use crate::model::Admission;
 use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
-use crate::proxy::http::Session;
 use crate::proxy::rescue::Failure;
-use crate::proxy::worker::{Generation, Target};
-use crate::record::{Facts, Record, Timing};
-use crate::rule::{Admissions, Verdict};
+use crate::proxy::worker::{Generation, Target, Worker};
+use crate::record::{Facts, Record, SlotCounters, Timing};
+use crate::rule::{Admissions, Course, Decision, Verdict, decide};
+
+/// One downstream connection.
+#[derive(Debug)]
+pub(in crate::proxy) struct Session {
+    pub(in crate::proxy) worker: Rc<Worker>,
+    /// Index of the listener.
+    pub(in crate::proxy) listener: usize,
+    pub(in crate::proxy) peer: Option<SocketAddr>,
+    pub(in crate::proxy) client: Stream,
+}
 
 /// What rules decided of a call. Absent where none selects it.
 #[derive(Debug)]
-pub(super) struct Decided {
-    pub(super) verdicts: Vec<Verdict>,
-    pub(super) answers: Vec<Admission>,
+pub(in crate::proxy) struct Decided {
+    pub(in crate::proxy) verdicts: Vec<Verdict>,
+    pub(in crate::proxy) answers: Vec<Admission>,
     /// Shared with the request's upload.
-    pub(super) execution: Rc<Execution>,
+    pub(in crate::proxy) execution: Rc<Execution>,
     /// Gives the places in limits back, on every path.
-    pub(super) _admissions: Admissions,
+    pub(in crate::proxy) _admissions: Admissions,
 }
 
 /// What a record tells of the request, kept because the head's buffer is used again.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) attempt: Option<u32>,
+pub(in crate::proxy) struct Told {
+    pub(in crate::proxy) method: String,
+    pub(in crate::proxy) path: String,
+    pub(in crate::proxy) attempt: Option<u32>,
 }
 
 /// One call from its parsed head to its end.
 #[derive(Debug)]
-pub(super) struct InFlight<'s> {
-    pub(super) session: &'s Session,
-    pub(super) generation: Rc<Generation>,
-    pub(super) target: Target,
-    pub(super) id: u64,
-    pub(super) number: u64,
-    pub(super) started: Instant,
+pub(in crate::proxy) struct InFlight<'s> {
+    pub(in crate::proxy) session: &'s Session,
+    pub(in crate::proxy) generation: Rc<Generation>,
+    pub(in crate::proxy) target: Target,
+    pub(in crate::proxy) id: u64,
+    pub(in crate::proxy) number: u64,
+    pub(in crate::proxy) started: Instant,
     /// Only where a record may be written of it.
-    pub(super) started_at: Option<SystemTime>,
-    pub(super) description: Description,
-    pub(super) told: Option<Told>,
-    pub(super) decided: Option<Decided>,
-    pub(super) activity: Activity,
-    pub(super) status: Option<u16>,
-    pub(super) end: Option<(Outcome, Origin)>,
-    pub(super) reason: Option<String>,
-    pub(super) upstream_sent: Option<Instant>,
-    pub(super) response_head: Option<Instant>,
-    pub(super) first_token: Option<Instant>,
-    pub(super) units: u64,
-    pub(super) tokens: u64,
-    pub(super) output_tokens: Option<u64>,
-    pub(super) request_bytes: u64,
-    pub(super) response_bytes: u64,
+    pub(in crate::proxy) started_at: Option<SystemTime>,
+    pub(in crate::proxy) description: Description,
+    pub(in crate::proxy) told: Option<Told>,
+    pub(in crate::proxy) decided: Option<Decided>,
+    pub(in crate::proxy) activity: Activity,
+    pub(in crate::proxy) status: Option<u16>,
+    pub(in crate::proxy) end: Option<(Outcome, Origin)>,
+    pub(in crate::proxy) reason: Option<String>,
+    pub(in crate::proxy) upstream_sent: Option<Instant>,
+    pub(in crate::proxy) response_head: Option<Instant>,
+    pub(in crate::proxy) first_token: Option<Instant>,
+    pub(in crate::proxy) units: u64,
+    pub(in crate::proxy) tokens: u64,
+    pub(in crate::proxy) output_tokens: Option<u64>,
+    pub(in crate::proxy) request_bytes: u64,
+    pub(in crate::proxy) response_bytes: u64,
 }
 
-impl InFlight<'_> {
-    pub(super) fn execution(&self) -> Option<&Execution> {
+impl<'s> InFlight<'s> {
+    /// A call whose first bytes are here; for the listener's own upstream until it is routed.
+    pub(in crate::proxy) fn begin(session: &'s Session) -> Self {
+        let worker = &session.worker;
+        let (id, generation) = (worker.next_call_id(), worker.generation());
+        let spec = &generation.snapshot.listeners[session.listener];
+        Self {
+            session,
+            target: Target { upstream: spec.upstream, protocol: spec.protocol, slot: 0 },
+            generation,
+            id,
+            number: 0,
+            started: Instant::now(),
+            started_at: None,
+            description: Description::default(),
+            told: None,
+            decided: None,
+            activity: Activity::new(worker.activity.as_ref(), id),
+            status: None,
+            end: None,
+            reason: None,
+            upstream_sent: None,
+            response_head: None,
+            first_token: None,
+            units: 0,
+            tokens: 0,
+            output_tokens: None,
+            request_bytes: 0,
+            response_bytes: 0,
+        }
+    }
+
+    /// It gets its number and is counted.
+    pub(in crate::proxy) fn count(&mut self) {
+        let worker = &self.session.worker;
+        worker.fire_due(self.started);
+        self.number = worker.listeners[self.session.listener].next_call();
+        self.counters().call_started();
+    }
+
+    pub(in crate::proxy) fn counters(&self) -> &SlotCounters {
+        self.generation.counters(self.session.listener, self.target.slot)
+    }
+
+    /// Whether its record is wanted whatever rules say of it.
+    pub(in crate::proxy) fn is_sampled(&self) -> bool {
+        self.session.worker.records.wants(Facts { call: self.id, ..Facts::default() })
+    }
+
+    /// Decides with the rules that select it, and asks their limits. `ask` lends the call as rules
+    /// see it. True where at least one selects it.
+    pub(in crate::proxy) fn decide(
+        &mut self,
+        selected: &[u32],
+        ask: impl FnOnce(&Self, &mut dyn FnMut(&Call<'_>)),
+    ) -> bool {
+        let snapshot = self.generation.snapshot.clone();
+        let live = self.session.worker.live.clone();
+        let rules = &snapshot.rules;
+        let selected = rules.moments(selected, self.number, live.elapsed());
+        if selected.is_empty() {
+            return false;
+        }
+        let mut decision = Decision::default();
+        ask(self, &mut |call| {
+            decision = decide(rules, &selected, call, snapshot.seed, live.halted());
+        });
+        let (admissions, answers) = Admissions::ask(rules, &mut decision, live.elapsed());
+        if decision.count(rules) {
+            // A rule panicked and is disarmed: what it does elsewhere ends too.
+            live.ring();
+        }
+        let course = Course::new(decision.plan, snapshot.safety.max_faults_per_call);
+        let timer = self.session.worker.timer.clone();
+        let max_delay = snapshot.safety.max_delay_per_call;
+        self.started_at = Some(SystemTime::now());
+        self.decided = Some(Decided {
+            verdicts: decision.verdicts.into_vec(),
+            answers,
+            execution: Rc::new(Execution::new(course, Arc::clone(rules), timer, max_delay)),
+            _admissions: admissions,
+        });
+        true
+    }
+
+    pub(in crate::proxy) fn execution(&self) -> Option<&Execution> {
         self.decided.as_ref().map(|decided| &*decided.execution)
     }
 
     /// The first cause stands: what follows from it is not told again.
-    pub(super) fn conclude(&mut self, outcome: Outcome, origin: Origin) {
+    pub(in crate::proxy) fn conclude(&mut self, outcome: Outcome, origin: Origin) {
         self.end.get_or_insert((outcome, origin));
     }
 
-    pub(super) fn fail(&mut self, failure: &Failure) {
+    pub(in crate::proxy) fn fail(&mut self, failure: &Failure) {
         if self.end.is_none() {
             self.reason = Some(failure.to_string());
         }
@@ -84,7 +180,7 @@ impl InFlight<'_> {
     }
 
     /// The answer came whole; its status says whether it is a success.
-    pub(super) fn answered(&mut self, stream_failed: bool) {
+    pub(in crate::proxy) fn answered(&mut self, stream_failed: bool) {
         let outcome = match self.status {
             Some(500.. | 429) => Outcome::UpstreamError,
             Some(400..) => Outcome::Rejected,
@@ -95,11 +191,11 @@ impl InFlight<'_> {
     }
 
     /// Counts, ledgers and, where it is wanted, the record.
-    pub(super) fn finish(mut self) {
+    pub(in crate::proxy) fn finish(mut self) {
         let now = Instant::now();
         let total = now - self.started;
         let (outcome, origin) = self.end.unwrap_or((Outcome::Rejected, Origin::Proxy));
-        let counters = self.generation.counters(self.session.listener, self.target.slot).clone();
+        let counters = self.counters();
         counters.call_ended(outcome, origin, total, self.overhead(total));
         counters.request_bytes(self.request_bytes);
         counters.response_bytes(self.response_bytes);
@@ -171,7 +267,7 @@ impl InFlight<'_> {
         }
     }
 
-    pub(super) fn listener_name(&self) -> Arc<str> {
+    pub(in crate::proxy) fn listener_name(&self) -> Arc<str> {
         self.generation.snapshot.listeners[self.session.listener].name.clone()
     }
 

@@ -1,0 +1,158 @@
+//! Bytes both ways between two sockets that nothing acts on: TCP, and what an upgrade leaves of
+//! HTTP. A direction holds a buffer only while it has bytes that the other side does not take yet.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::Instant;
+
+use crate::error::ignore;
+use crate::io::{Buffer, BufferPool, Stream};
+
+/// Bytes that were read before the relay began.
+#[derive(Debug)]
+pub(super) struct Early {
+    /// From the left peer, for the right one.
+    pub(super) left: Buffer,
+    pub(super) right: Buffer,
+}
+
+/// When bytes passed, for who must know whether the connection is at work.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// Bytes of a request have come since this was last taken.
+    pub(super) asked: Cell<bool>,
+    /// The last byte either way.
+    pub(super) last: Cell<Option<Instant>>,
+}
+
+/// What passed, and what ended it if it was no orderly end.
+#[derive(Debug)]
+pub(super) struct Relayed {
+    pub(super) to_right: u64,
+    pub(super) to_left: u64,
+    pub(super) left_failed: Option<io::Error>,
+    pub(super) right_failed: Option<io::Error>,
+}
+
+/// Passes bytes until both directions have ended. The end of one is passed on as it is (FIN), and
+/// the other goes on: a half-closed connection stays one. A failure ends both.
+pub(super) async fn relay(
+    left: &Stream,
+    right: &Stream,
+    pool: &BufferPool,
+    early: Early,
+    pulse: Option<&Pulse>,
+) -> Relayed {
+    let mut forth = Way::new(left, right, pool, early.left);
+    let mut back = Way::new(right, left, pool, early.right);
+    let failed = poll_fn(|context| {
+        let passed = (forth.passed, back.passed);
+        let (forth_end, back_end) = (forth.poll(context), back.poll(context));
+        if let Some(pulse) = pulse
+            && passed != (forth.passed, back.passed)
+        {
+            pulse.asked.set(pulse.asked.get() || passed.0 != forth.passed);
+            pulse.last.set(Some(Instant::now()));
+        }
+        match (forth_end, back_end) {
+            (Poll::Ready(Err(error)), _) => Poll::Ready(Some((true, error))),
+            (_, Poll::Ready(Err(error))) => Poll::Ready(Some((false, error))),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(None),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+    let mut relayed = Relayed {
+        to_right: forth.passed,
+        to_left: back.passed,
+        left_failed: None,
+        right_failed: None,
+    };
+    if let Some((on_forth, WayError { reading, error })) = failed {
+        // Reading from the left, or writing to it, is the left peer's failure.
+        if on_forth == reading {
+            relayed.left_failed = Some(error);
+        } else {
+            relayed.right_failed = Some(error);
+        }
+    }
+    relayed
+}
+
+/// Which end of a way failed.
+struct WayError {
+    reading: bool,
+    error: io::Error,
+}
+
+/// One direction.
+struct Way<'w> {
+    from: &'w Stream,
+    to: &'w Stream,
+    pool: &'w BufferPool,
+    buffer: Option<Buffer>,
+    state: State,
+    passed: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Flowing,
+    /// The source has ended; FIN is still to be sent.
+    Ending,
+    Ended,
+}
+
+impl<'w> Way<'w> {
+    fn new(from: &'w Stream, to: &'w Stream, pool: &'w BufferPool, early: Buffer) -> Self {
+        let buffer = (!early.is_empty()).then_some(early);
+        Self { from, to, pool, buffer, state: State::Flowing, passed: 0 }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
+        loop {
+            match self.state {
+                State::Ended => return Poll::Ready(Ok(())),
+                State::Ending => {
+                    // A peer that is gone already has no use for a FIN.
+                    ignore(ready!(self.to.poll_shutdown(context)));
+                    self.state = State::Ended;
+                }
+                State::Flowing => ready!(self.poll_flow(context))?,
+            }
+        }
+    }
+
+    /// Writes what is held, then reads more; holds nothing while there is nothing.
+    fn poll_flow(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
+        if let Some(buffer) = &mut self.buffer {
+            while !buffer.is_empty() {
+                let written = ready!(self.to.poll_write(context, buffer));
+                let count = written.map_err(|error| WayError { reading: false, error })?;
+                if count == 0 {
+                    let error = io::ErrorKind::WriteZero.into();
+                    return Poll::Ready(Err(WayError { reading: false, error }));
+                }
+                buffer.consume(count);
+                self.passed += count as u64;
+            }
+        }
+        let buffer = self.buffer.get_or_insert_with(|| self.pool.take());
+        match self.from.poll_read(context, buffer) {
+            Poll::Pending => {
+                self.buffer = None;
+                Poll::Pending
+            }
+            Poll::Ready(Ok(0)) => {
+                self.buffer = None;
+                self.state = State::Ending;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(WayError { reading: true, error })),
+        }
+    }
+}
