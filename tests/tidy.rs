@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 mod tidy_scan;
 
+use hormesis::{fault, protocol};
 use tidy_scan::{Source, sources};
 
 fn root() -> PathBuf {
@@ -59,8 +60,10 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
             "tokio::",
         ],
     ),
-    ("rule", &["crate::http1", "tokio::", "Instant", "SystemTime"]),
-    ("record", &["tokio::"]),
+    (
+        "rule",
+        &["crate::http1", "tokio::", "Instant", "SystemTime"],
+    ),
     (
         "energy",
         &[
@@ -141,26 +144,34 @@ fn a_module_does_not_know_what_it_must_not() {
     none(&complaints);
 }
 
-/// A fault or protocol that knew its sibling could not be taken out alone.
+/// A kind that knew its sibling could not be taken out alone.
 #[test]
 fn kinds_do_not_know_each_other() {
+    let faults = fault::registry().iter().map(|info| ("fault", info.name));
+    let protocols = protocol::registry()
+        .iter()
+        .map(|info| ("protocol", info.name));
+    let kinds: Vec<(&str, String)> = faults
+        .chain(protocols)
+        .map(|(folder, name)| (folder, name.replace('-', "_")))
+        .collect();
     let mut complaints = Vec::new();
-    for folder in ["fault", "protocol"] {
-        let registry = read(&format!("src/{folder}/registry.rs"));
-        let kinds: Vec<String> = sources(&root())
+    for source in sources(&root()) {
+        let is_own = |kind: &&(&str, String)| {
+            source.module == kind.0 && source.submodule.as_ref() == Some(&kind.1)
+        };
+        let Some((folder, own)) = kinds.iter().find(is_own) else {
+            continue;
+        };
+        for (_, other) in kinds
             .iter()
-            .filter(|source| source.module == folder)
-            .filter_map(|source| source.submodule.clone())
-            .filter(|name| registry.contains(&format!("({name}::")) || registry.contains(&format!(" {name},")))
-            .collect();
-        for source in sources(&root()) {
-            let Some(own) = source.submodule.as_ref().filter(|_| source.module == folder) else {
-                continue;
-            };
-            for kind in kinds.iter().filter(|kind| kinds.contains(own) && *kind != own) {
-                for line in source.mentions(&format!("{folder}::{kind}")) {
-                    complaints.push(format!("{}:{line}: `{own}` must not know `{kind}`", source.path));
-                }
+            .filter(|(it, name)| it == folder && name != own)
+        {
+            for line in source.mentions(&format!("{folder}::{other}")) {
+                complaints.push(format!(
+                    "{}:{line}: `{own}` must not know `{other}`",
+                    source.path
+                ));
             }
         }
     }
@@ -172,10 +183,13 @@ fn kinds_do_not_know_each_other() {
 fn the_driver_names_no_protocol() {
     let mut complaints = Vec::new();
     for source in sources(&root()).iter().filter(|it| it.module == "proxy") {
-        for kind in protocols() {
-            let name = kind.replace('-', "_");
+        for info in protocol::registry() {
+            let name = info.name.replace('-', "_");
             for line in source.mentions(&format!("protocol::{name}")) {
-                complaints.push(format!("{}:{line}: names the protocol `{name}`", source.path));
+                complaints.push(format!(
+                    "{}:{line}: names the protocol `{name}`",
+                    source.path
+                ));
             }
         }
     }
@@ -189,7 +203,11 @@ fn files_are_short() {
     for source in sources(&root()) {
         let lines = source.text.lines().count();
         lengths.push(lines);
-        let limit = if source.path == "src/main.rs" { 60 } else { 600 };
+        let limit = if source.path == "src/main.rs" {
+            60
+        } else {
+            600
+        };
         if lines > limit {
             complaints.push(format!("{}: {lines} lines, more than {limit}", source.path));
         }
@@ -213,7 +231,11 @@ fn every_file_says_what_it_is() {
 #[test]
 fn nothing_is_left_for_later_without_an_issue() {
     // Put together, so that this file does not find itself.
-    let marks = ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "X".repeat(3)];
+    let marks = [
+        "TO".to_owned() + "DO",
+        "FIX".to_owned() + "ME",
+        "X".repeat(3),
+    ];
     let macros = ["to".to_owned() + "do!", "un".to_owned() + "implemented!"];
     let mut complaints = Vec::new();
     for (path, text) in tidy_scan::texts(&root(), &["src", "tests", "docs", "benches", "fuzz"]) {
@@ -221,7 +243,11 @@ fn nothing_is_left_for_later_without_an_issue() {
             let words = || line.split(|c: char| !c.is_alphanumeric() && c != '!');
             let open = words().any(|word| marks.iter().any(|mark| word == mark));
             if open && !line.contains("(#") {
-                complaints.push(format!("{path}:{}: no issue number: {}", index + 1, line.trim()));
+                complaints.push(format!(
+                    "{path}:{}: no issue number: {}",
+                    index + 1,
+                    line.trim()
+                ));
             }
             if words().any(|word| macros.iter().any(|it| word == it)) {
                 complaints.push(format!("{path}:{}: {}", index + 1, line.trim()));
@@ -233,10 +259,25 @@ fn nothing_is_left_for_later_without_an_issue() {
 
 #[test]
 fn no_path_of_somebodys_machine_stands_here() {
-    let homes = ["/ho".to_owned() + "me/", "/ro".to_owned() + "ot/", "/wo".to_owned() + "rk/", "/Us".to_owned() + "ers/"];
-    let folders = ["src", "tests", "docs", "benches", "fuzz", "config", "docker", ".github", ".ci"];
+    let homes = [
+        "/ho".to_owned() + "me/",
+        "/ro".to_owned() + "ot/",
+        "/wo".to_owned() + "rk/",
+        "/Us".to_owned() + "ers/",
+    ];
+    let folders = [
+        "src", "tests", "docs", "benches", "fuzz", "config", "docker", ".github", ".ci",
+    ];
     let mut texts = tidy_scan::texts(&root(), &folders);
-    for file in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "Cargo.toml", "Makefile", "deny.toml"] {
+    for file in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "Cargo.toml",
+        "Makefile",
+        "deny.toml",
+    ] {
         texts.push((file.to_owned(), read(file)));
     }
     let mut complaints = Vec::new();
@@ -250,37 +291,19 @@ fn no_path_of_somebodys_machine_stands_here() {
     none(&complaints);
 }
 
-/// The names in a registry, from its lines `Variant(path), "name", …;`.
-fn registered(path: &str) -> Vec<String> {
-    let names: Vec<String> = read(path)
-        .lines()
-        .filter_map(|line| {
-            let (variant, rest) = line.trim().split_once(['(', ' '])?;
-            let is_entry = variant.starts_with(char::is_uppercase)
-                && variant.chars().all(char::is_alphanumeric)
-                && line.ends_with(';');
-            let name = rest.split('"').nth(1)?;
-            is_entry.then(|| name.to_owned())
-        })
-        .collect();
-    assert!(!names.is_empty(), "{path} has no entries: has their form changed?");
-    names
-}
-
-fn protocols() -> Vec<String> {
-    registered("src/protocol/registry.rs")
-}
-
 #[test]
 fn every_kind_is_documented() {
     let mut complaints = Vec::new();
-    for (registry, page) in [
-        ("src/fault/registry.rs", "docs/faults.md"),
-        ("src/protocol/registry.rs", "docs/protocols.md"),
-        ("src/energy/meter/registry.rs", "docs/meters.md"),
-    ] {
+    let faults = fault::registry().iter().map(|info| info.name);
+    let protocols = protocol::registry().iter().map(|info| info.name);
+    let pages: [(&str, Vec<&str>); 2] = [
+        ("docs/faults.md", faults.collect()),
+        ("docs/protocols.md", protocols.collect()),
+    ];
+    for (page, names) in pages {
         let text = read(page);
-        for name in registered(registry) {
+        assert!(!names.is_empty());
+        for name in names {
             if !text.contains(&format!("`{name}`")) {
                 complaints.push(format!("{page} does not tell of `{name}`"));
             }
@@ -327,7 +350,12 @@ fn the_scanner_sees_what_it_should() {
 #[test]
 fn what_the_readme_and_the_guide_link_to_exists() {
     let mut complaints = Vec::new();
-    for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/guide.md"] {
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/guide.md",
+    ] {
         let folder = Path::new(page).parent().unwrap_or(Path::new(""));
         for link in read(page).split("](").skip(1) {
             let target = link.split([')', '#']).next().unwrap_or_default();

@@ -22,7 +22,12 @@ pub(super) struct Activity {
 
 impl Activity {
     pub(super) fn new(sender: Option<&SharedSender>, call: u64) -> Self {
-        Self { sender: sender.cloned(), call, begun: Cell::new(false), held: Cell::new(false) }
+        Self {
+            sender: sender.cloned(),
+            call,
+            begun: Cell::new(false),
+            held: Cell::new(false),
+        }
     }
 
     pub(super) fn is_metered(&self) -> bool {
@@ -34,7 +39,9 @@ impl Activity {
         if let Some(sender) = &self.sender
             && !self.begun.replace(true)
         {
-            sender.borrow_mut().begin(self.call, upstream, Instant::now());
+            sender
+                .borrow_mut()
+                .begin(self.call, upstream, Instant::now());
         }
     }
 

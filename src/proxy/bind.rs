@@ -65,7 +65,11 @@ pub fn bind(listeners: &[ListenerSpec]) -> Result<Vec<Bound>, BindError> {
                 place: spec.place.clone(),
                 source,
             })?;
-            Ok(Bound { listener: index, address, socket })
+            Ok(Bound {
+                listener: index,
+                address,
+                socket,
+            })
         })
         .collect()
 }
@@ -86,7 +90,11 @@ fn bind_one(bind: &Bind) -> io::Result<(BoundSocket, String)> {
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

@@ -1,8 +1,8 @@
 //! One call under way, on any protocol: what is known of it, what came of it, and how it is told at
 //! its end.
 
-use std::rc::Rc;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -85,7 +85,11 @@ impl<'s> InFlight<'s> {
         let spec = &generation.snapshot.listeners[session.listener];
         Self {
             session,
-            target: Target { upstream: spec.upstream, protocol: spec.protocol, slot: 0 },
+            target: Target {
+                upstream: spec.upstream,
+                protocol: spec.protocol,
+                slot: 0,
+            },
             generation,
             id,
             number: 0,
@@ -118,12 +122,16 @@ impl<'s> InFlight<'s> {
     }
 
     pub(in crate::proxy) fn counters(&self) -> &SlotCounters {
-        self.generation.counters(self.session.listener, self.target.slot)
+        self.generation
+            .counters(self.session.listener, self.target.slot)
     }
 
     /// Whether its record is wanted whatever rules say of it.
     pub(in crate::proxy) fn is_sampled(&self) -> bool {
-        self.session.worker.records.wants(Facts { call: self.id, ..Facts::default() })
+        self.session.worker.records.wants(Facts {
+            call: self.id,
+            ..Facts::default()
+        })
     }
 
     /// Decides with the rules that select it, and asks their limits. `ask` lends the call as rules
@@ -207,14 +215,20 @@ impl<'s> InFlight<'s> {
         if self.session.worker.records.wants(facts) {
             let record = self.record(outcome, origin, total);
             for effect in &record.effects {
-                self.session.worker.counters.fate(&effect.planned, &effect.fate);
+                self.session
+                    .worker
+                    .counters
+                    .fate(&effect.planned, &effect.fate);
             }
             self.count_rules(&record.effects);
             self.session.worker.records.send(record);
         } else if let Some(decided) = self.decided.take() {
             let effects = decided.execution.take_records();
             for effect in &effects {
-                self.session.worker.counters.fate(&effect.planned, &effect.fate);
+                self.session
+                    .worker
+                    .counters
+                    .fate(&effect.planned, &effect.fate);
             }
             self.count_rules(&effects);
         }
@@ -222,7 +236,10 @@ impl<'s> InFlight<'s> {
 
     fn count_rules(&self, effects: &[crate::record::EffectRecord]) {
         for effect in effects {
-            self.generation.snapshot.rules.count_fate(&effect.planned.token, &effect.fate);
+            self.generation
+                .snapshot
+                .rules
+                .count_fate(&effect.planned.token, &effect.fate);
         }
     }
 
@@ -268,7 +285,9 @@ impl<'s> InFlight<'s> {
     }
 
     pub(in crate::proxy) fn listener_name(&self) -> Arc<str> {
-        self.generation.snapshot.listeners[self.session.listener].name.clone()
+        self.generation.snapshot.listeners[self.session.listener]
+            .name
+            .clone()
     }
 
     fn record(&mut self, outcome: Outcome, origin: Origin, total: Duration) -> Record {
@@ -281,7 +300,11 @@ impl<'s> InFlight<'s> {
             injected: self.execution().map_or(Duration::ZERO, Execution::injected),
         };
         let (verdicts, admissions, effects) = match self.decided.take() {
-            Some(decided) => (decided.verdicts, decided.answers, decided.execution.take_records()),
+            Some(decided) => (
+                decided.verdicts,
+                decided.answers,
+                decided.execution.take_records(),
+            ),
             None => Default::default(),
         };
         let told = self.told.take().unwrap_or_default();
@@ -290,7 +313,11 @@ impl<'s> InFlight<'s> {
             started: self.started_at.unwrap_or_else(SystemTime::now),
             listener: self.listener_name(),
             protocol: self.target.protocol.name(),
-            upstream: Some(self.generation.snapshot.upstreams[self.target.upstream].name.clone()),
+            upstream: Some(
+                self.generation.snapshot.upstreams[self.target.upstream]
+                    .name
+                    .clone(),
+            ),
             number: self.number,
             peer: self.session.peer,
             method: told.method,

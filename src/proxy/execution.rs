@@ -43,11 +43,20 @@ pub(super) enum Held {
 }
 
 impl Execution {
-    pub(super) fn new(course: Course, rules: Arc<RuleSet>, timer: Timer, max_delay: Duration) -> Self {
+    pub(super) fn new(
+        course: Course,
+        rules: Arc<RuleSet>,
+        timer: Timer,
+        max_delay: Duration,
+    ) -> Self {
         let steps = course
             .into_steps()
             .into_iter()
-            .map(|step| Step { planned: Rc::new(step.planned), fate: step.fate, waited: step.waited })
+            .map(|step| Step {
+                planned: Rc::new(step.planned),
+                fate: step.fate,
+                waited: step.waited,
+            })
             .collect();
         Self {
             steps: RefCell::new(steps),
@@ -133,13 +142,18 @@ impl Execution {
     /// The waits of one phase, then its first terminal effect or blackhole that still stands.
     /// Never returns early from a wait but by revocation.
     pub(super) async fn enter(&self, phase: Phase) -> Option<(usize, Rc<Planned>)> {
-        for (index, planned) in self.pending(|effect| effect.phase() == phase && !acts_on_body(effect)) {
+        for (index, planned) in
+            self.pending(|effect| effect.phase() == phase && !acts_on_body(effect))
+        {
             if !self.is_live(&planned.token) {
                 self.settle(index, Fate::Revoked);
                 continue;
             }
             match &planned.effect {
-                Effect::Wait { time: WaitTime::Once(time), .. } => {
+                Effect::Wait {
+                    time: WaitTime::Once(time),
+                    ..
+                } => {
                     self.hold(index, &planned.token, Some(*time)).await;
                 }
                 Effect::Blackhole { time, .. } => {
@@ -154,7 +168,12 @@ impl Execution {
 
     /// Waits under a rule: `None` waits until revoked or the budget ends. The future may be
     /// dropped; what was waited until then is counted.
-    pub(super) async fn hold(&self, index: usize, token: &RuleToken, time: Option<Duration>) -> Held {
+    pub(super) async fn hold(
+        &self,
+        index: usize,
+        token: &RuleToken,
+        time: Option<Duration>,
+    ) -> Held {
         let allowed = self.draw_budget(index, time);
         let wait = HoldGuard::new(self, index);
         let deadline = wait.start.checked_add(allowed);
@@ -196,7 +215,8 @@ impl Execution {
     /// Whether any effect acted.
     pub(super) fn fired(&self) -> bool {
         self.steps.borrow().iter().any(|step| {
-            matches!(step.fate, Fate::Applied | Fate::Clamped) || step.waited.is_some_and(|w| !w.is_zero())
+            matches!(step.fate, Fate::Applied | Fate::Clamped)
+                || step.waited.is_some_and(|w| !w.is_zero())
         })
     }
 
@@ -204,16 +224,29 @@ impl Execution {
     pub(super) fn altered(&self) -> bool {
         self.steps.borrow().iter().any(|step| {
             step.fate == Fate::Applied
-                && matches!(step.planned.effect, Effect::Transform { .. } | Effect::RewriteHead { .. })
+                && matches!(
+                    step.planned.effect,
+                    Effect::Transform { .. } | Effect::RewriteHead { .. }
+                )
         })
     }
 
     /// Edits of the answer's head that still stand, marked as applied.
     pub(super) fn take_head_edits(&self) -> Vec<HeadEdit> {
         let mut edits = Vec::new();
-        let on_response = |effect: &Effect| matches!(effect, Effect::RewriteHead { side: Side::Response, .. });
+        let on_response = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::RewriteHead {
+                    side: Side::Response,
+                    ..
+                }
+            )
+        };
         for (index, planned) in self.pending(on_response) {
-            let Effect::RewriteHead { edits: wanted, .. } = &planned.effect else { continue };
+            let Effect::RewriteHead { edits: wanted, .. } = &planned.effect else {
+                continue;
+            };
             let live = self.is_live(&planned.token);
             self.settle(index, if live { Fate::Applied } else { Fate::Revoked });
             if live {
@@ -247,7 +280,11 @@ struct HoldGuard<'e> {
 impl<'e> HoldGuard<'e> {
     fn new(execution: &'e Execution, index: usize) -> Self {
         execution.waiting.set(true);
-        Self { execution, index, start: Instant::now() }
+        Self {
+            execution,
+            index,
+            start: Instant::now(),
+        }
     }
 }
 

@@ -38,8 +38,15 @@ pub(super) struct Place<'p> {
 
 impl Parked {
     pub(super) fn place(&self) -> Place<'_> {
-        let entry = Entry { waker: None, since: None, expired: false };
-        Place { parked: self, key: self.0.borrow_mut().entries.insert(entry) }
+        let entry = Entry {
+            waker: None,
+            since: None,
+            expired: false,
+        };
+        Place {
+            parked: self,
+            key: self.0.borrow_mut().entries.insert(entry),
+        }
     }
 
     /// Ends the wait of those that have been idle too long.

@@ -54,7 +54,9 @@ pub(super) async fn relay(
         if let Some(pulse) = pulse
             && passed != (forth.passed, back.passed)
         {
-            pulse.asked.set(pulse.asked.get() || passed.0 != forth.passed);
+            pulse
+                .asked
+                .set(pulse.asked.get() || passed.0 != forth.passed);
             pulse.last.set(Some(Instant::now()));
         }
         match (forth_end, back_end) {
@@ -109,7 +111,14 @@ enum State {
 impl<'w> Way<'w> {
     fn new(from: &'w Stream, to: &'w Stream, pool: &'w BufferPool, early: Buffer) -> Self {
         let buffer = (!early.is_empty()).then_some(early);
-        Self { from, to, pool, buffer, state: State::Flowing, passed: 0 }
+        Self {
+            from,
+            to,
+            pool,
+            buffer,
+            state: State::Flowing,
+            passed: 0,
+        }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
@@ -131,10 +140,16 @@ impl<'w> Way<'w> {
         if let Some(buffer) = &mut self.buffer {
             while !buffer.is_empty() {
                 let written = ready!(self.to.poll_write(context, buffer));
-                let count = written.map_err(|error| WayError { reading: false, error })?;
+                let count = written.map_err(|error| WayError {
+                    reading: false,
+                    error,
+                })?;
                 if count == 0 {
                     let error = io::ErrorKind::WriteZero.into();
-                    return Poll::Ready(Err(WayError { reading: false, error }));
+                    return Poll::Ready(Err(WayError {
+                        reading: false,
+                        error,
+                    }));
                 }
                 buffer.consume(count);
                 self.passed += count as u64;
@@ -152,7 +167,10 @@ impl<'w> Way<'w> {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(WayError { reading: true, error })),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(WayError {
+                reading: true,
+                error,
+            })),
         }
     }
 }

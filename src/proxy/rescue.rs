@@ -49,11 +49,17 @@ pub(super) struct Rescue {
 impl Failure {
     pub(super) fn rescue(&self) -> Rescue {
         let (status, origin, outcome) = match self {
-            Self::ClientGone(_) | Self::ClientShort => (None, Origin::Downstream, Outcome::ClientAbort),
+            Self::ClientGone(_) | Self::ClientShort => {
+                (None, Origin::Downstream, Outcome::ClientAbort)
+            }
             Self::ClientBody(_) => (Some(400), Origin::Downstream, Outcome::Rejected),
-            Self::ClientHead(error) => (Some(error.status()), Origin::Downstream, Outcome::Rejected),
+            Self::ClientHead(error) => {
+                (Some(error.status()), Origin::Downstream, Outcome::Rejected)
+            }
             Self::ClientSlow => (Some(408), Origin::Downstream, Outcome::Rejected),
-            Self::Connect(ConnectError::Timeout { .. }) => (Some(504), Origin::Upstream, Outcome::Timeout),
+            Self::Connect(ConnectError::Timeout { .. }) => {
+                (Some(504), Origin::Upstream, Outcome::Timeout)
+            }
             Self::Connect(_)
             | Self::UpstreamBody(_)
             | Self::UpstreamClosed
@@ -62,7 +68,11 @@ impl Failure {
             | Self::UpstreamShort => (Some(502), Origin::Upstream, Outcome::UpstreamError),
             Self::Overloaded => (Some(503), Origin::Proxy, Outcome::Rejected),
         };
-        Rescue { status, origin, outcome }
+        Rescue {
+            status,
+            origin,
+            outcome,
+        }
     }
 }
 
@@ -92,6 +102,9 @@ mod tests {
             assert_eq!(failure.rescue().status, Some(502), "{failure}");
         }
         let bad_chunk = Failure::ClientBody(ChunkedError::Size).rescue();
-        assert_eq!((bad_chunk.status, bad_chunk.origin), (Some(400), Origin::Downstream));
+        assert_eq!(
+            (bad_chunk.status, bad_chunk.origin),
+            (Some(400), Origin::Downstream)
+        );
     }
 }

@@ -44,7 +44,9 @@ pub(super) async fn serve(session: Session) {
 
 fn ask_rules(call: &mut InFlight<'_>) {
     let generation = call.generation.clone();
-    let Some(rules) = generation.snapshot.rules.listener(call.session.listener) else { return };
+    let Some(rules) = generation.snapshot.rules.listener(call.session.listener) else {
+        return;
+    };
     if rules.is_empty() {
         return;
     }
@@ -57,8 +59,15 @@ fn ask_rules(call: &mut InFlight<'_>) {
 
 async fn run(call: &mut InFlight<'_>) -> Result<(), Failure> {
     let session = call.session;
-    for phase in [Phase::Accept, Phase::RequestHead, Phase::Connect, Phase::BeforeUpstream] {
-        let Some(execution) = call.execution() else { break };
+    for phase in [
+        Phase::Accept,
+        Phase::RequestHead,
+        Phase::Connect,
+        Phase::BeforeUpstream,
+    ] {
+        let Some(execution) = call.execution() else {
+            break;
+        };
         let entered = unless_gone(&session.client, execution.enter(phase)).await?;
         if let Some((step, planned)) = entered {
             return Ok(end_by_rule(call, step, &planned));
@@ -66,10 +75,14 @@ async fn run(call: &mut InFlight<'_>) -> Result<(), Failure> {
     }
     let pool = &call.generation.pools[call.target.upstream];
     let upstream = unless_gone(&session.client, pool.connect()).await??.stream;
-    call.activity.begin(u16::try_from(call.target.upstream).unwrap_or(u16::MAX));
+    call.activity
+        .begin(u16::try_from(call.target.upstream).unwrap_or(u16::MAX));
     call.activity.hold();
     call.upstream_sent = Some(Instant::now());
-    let execution = call.decided.as_ref().map(|decided| Rc::clone(&decided.execution));
+    let execution = call
+        .decided
+        .as_ref()
+        .map(|decided| Rc::clone(&decided.execution));
     if let Some(execution) = execution
         && (execution.touches_body(Side::Request) || execution.touches_body(Side::Response))
     {
@@ -85,7 +98,10 @@ fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) {
         execution.supersede_rest();
     }
     call.conclude(Outcome::InjectedFault, Origin::Injected);
-    if matches!(planned.effect, Effect::Reset { .. } | Effect::FailConnect { .. }) {
+    if matches!(
+        planned.effect,
+        Effect::Reset { .. } | Effect::FailConnect { .. }
+    ) {
         call.session.client.reset_on_close();
     }
 }
@@ -93,7 +109,10 @@ fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) {
 async fn plain(call: &mut InFlight<'_>, upstream: &Stream) {
     let session = call.session;
     let pool = &session.worker.buffers;
-    let early = Early { left: pool.take(), right: pool.take() };
+    let early = Early {
+        left: pool.take(),
+        right: pool.take(),
+    };
     let pulse = Pulse::default();
     let relayed = if call.activity.is_metered() {
         let passing = relay(&session.client, upstream, pool, early, Some(&pulse));
@@ -138,23 +157,47 @@ async fn with_afterglow<F: Future>(
         if let Some(output) = ended {
             return output;
         }
-        if pulse.last.get().is_none_or(|last| last.elapsed() >= AFTERGLOW) {
+        if pulse
+            .last
+            .get()
+            .is_none_or(|last| last.elapsed() >= AFTERGLOW)
+        {
             activity.hold();
         }
     }
 }
 
 /// Both directions through their stages.
-async fn staged(call: &mut InFlight<'_>, upstream: &Stream, execution: &Execution) -> Result<(), Failure> {
+async fn staged(
+    call: &mut InFlight<'_>,
+    upstream: &Stream,
+    execution: &Execution,
+) -> Result<(), Failure> {
     let session = call.session;
     let facts = BodyFacts::default();
-    let mut forth = Stages::build(execution, Side::Request, facts, None).unwrap_or_else(Stages::plain);
-    let mut back = Stages::build(execution, Side::Response, facts, None).unwrap_or_else(Stages::plain);
+    let mut forth =
+        Stages::build(execution, Side::Request, facts, None).unwrap_or_else(Stages::plain);
+    let mut back =
+        Stages::build(execution, Side::Response, facts, None).unwrap_or_else(Stages::plain);
     let sent = Cell::new(0);
     let received = Cell::new(0);
     let end = {
-        let forth = direction(&session.client, upstream, &mut forth, execution, &sent, session);
-        let back = direction(upstream, &session.client, &mut back, execution, &received, session);
+        let forth = direction(
+            &session.client,
+            upstream,
+            &mut forth,
+            execution,
+            &sent,
+            session,
+        );
+        let back = direction(
+            upstream,
+            &session.client,
+            &mut back,
+            execution,
+            &received,
+            session,
+        );
         both(forth, back).await
     };
     call.request_bytes += sent.get();
@@ -189,7 +232,11 @@ async fn both(
             }
             back_done = true;
         }
-        if forth_done && back_done { Poll::Ready(None) } else { Poll::Pending }
+        if forth_done && back_done {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
     })
     .await
 }
@@ -204,7 +251,11 @@ async fn direction(
 ) -> BodyEnd {
     let mut buffer = session.worker.buffers.take();
     let mut scanner = BodyScanner::new(Framing::UntilClose);
-    let source = Source { stream: from, buffer: &mut buffer, scanner: &mut scanner };
+    let source = Source {
+        stream: from,
+        buffer: &mut buffer,
+        scanner: &mut scanner,
+    };
     let mut pump = Pump::new(source, to, Outlet::Raw, stages, execution, None, &|_| None);
     let end = pump.run().await;
     passed.set(pump.written);
@@ -229,11 +280,13 @@ fn conclude(
             upstream.reset_on_close();
             None
         }
-        (BodyEnd::SinkGone(error), Side::Request) | (BodyEnd::SourceFailed(error), Side::Response) => {
+        (BodyEnd::SinkGone(error), Side::Request)
+        | (BodyEnd::SourceFailed(error), Side::Response) => {
             client.reset_on_close();
             Some(Failure::UpstreamReset(error))
         }
-        (BodyEnd::SinkGone(error), Side::Response) | (BodyEnd::SourceFailed(error), Side::Request) => {
+        (BodyEnd::SinkGone(error), Side::Response)
+        | (BodyEnd::SourceFailed(error), Side::Request) => {
             upstream.reset_on_close();
             Some(Failure::ClientGone(error))
         }

@@ -58,7 +58,9 @@ pub struct Proxy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     /// Accept until the queues are empty, finish what was begun.
-    Drain { by: Instant },
+    Drain {
+        by: Instant,
+    },
     Serve,
 }
 
@@ -98,7 +100,9 @@ impl Proxy {
     /// Stops accepting when the queues are empty, lets calls finish for at most `grace`, and ends
     /// the workers.
     pub fn drain(self, grace: Duration) -> Drained {
-        self.orders.send_replace(Order::Drain { by: Instant::now() + grace });
+        self.orders.send_replace(Order::Drain {
+            by: Instant::now() + grace,
+        });
         let mut drained = Drained::Whole;
         for thread in self.threads {
             match thread.join() {
@@ -113,7 +117,10 @@ impl Proxy {
 }
 
 fn share_all(bound: &[Bound]) -> io::Result<Vec<(usize, BoundSocket)>> {
-    bound.iter().map(|it| Ok((it.listener, it.socket.share()?))).collect()
+    bound
+        .iter()
+        .map(|it| Ok((it.listener, it.socket.share()?)))
+        .collect()
 }
 
 /// What moves to a worker's thread.
@@ -129,7 +136,9 @@ struct Start {
 
 /// Serves until told to drain; whether all calls could finish.
 fn run_worker(start: Start) -> io::Result<bool> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let timer = Timer::new(start.clock)?;
         let worker = Rc::new(Worker::new(WorkerParts {
@@ -138,7 +147,10 @@ fn run_worker(start: Start) -> io::Result<bool> {
             timer: timer.clone(),
             counters: start.ends.counters,
             records: start.ends.records,
-            activity: start.ends.activity.map(|sender| Rc::new(RefCell::new(sender))),
+            activity: start
+                .ends
+                .activity
+                .map(|sender| Rc::new(RefCell::new(sender))),
             listeners: start.listeners,
         }));
         spawn_local(timer.run());
@@ -148,7 +160,12 @@ fn run_worker(start: Start) -> io::Result<bool> {
             .sockets
             .into_iter()
             .map(|(listener, socket)| {
-                Ok(spawn_local(accept(worker.clone(), listener, Acceptor::new(socket)?, start.orders.clone())))
+                Ok(spawn_local(accept(
+                    worker.clone(),
+                    listener,
+                    Acceptor::new(socket)?,
+                    start.orders.clone(),
+                )))
             })
             .collect::<io::Result<_>>()?;
         let mut orders = start.orders;
@@ -183,7 +200,9 @@ async fn sweep(worker: Rc<Worker>) {
         tokio::time::sleep(SWEEP).await;
         let generation = worker.generation();
         let now = Instant::now();
-        worker.parked.sweep(now, generation.snapshot.limits.keep_alive);
+        worker
+            .parked
+            .sweep(now, generation.snapshot.limits.keep_alive);
         for pool in &generation.pools {
             pool.sweep(now);
         }
@@ -215,7 +234,12 @@ impl Acceptor {
 }
 
 /// Accepts until the drain, and then what waits in the queue still.
-async fn accept(worker: Rc<Worker>, listener: usize, acceptor: Acceptor, mut orders: watch::Receiver<Order>) {
+async fn accept(
+    worker: Rc<Worker>,
+    listener: usize,
+    acceptor: Acceptor,
+    mut orders: watch::Receiver<Order>,
+) {
     loop {
         let draining = worker.draining.get();
         let accepted = tokio::select! {
@@ -244,12 +268,21 @@ fn open(worker: &Rc<Worker>, listener: usize, socket: Socket, peer: Option<std::
     let guard = ConnectionGuard::new(worker.clone(), listener);
     let generation = worker.generation();
     let limit = generation.snapshot.limits.connections_per_listener;
-    if worker.listeners[listener].connections.load(Ordering::Relaxed) > limit {
+    if worker.listeners[listener]
+        .connections
+        .load(Ordering::Relaxed)
+        > limit
+    {
         tracing::debug!(listener, limit, "connection refused: too many");
         return;
     }
     let protocol = generation.snapshot.listeners[listener].protocol;
-    let session = Session { worker: worker.clone(), listener, peer, client: Stream::new(socket) };
+    let session = Session {
+        worker: worker.clone(),
+        listener,
+        peer,
+        client: Stream::new(socket),
+    };
     spawn_local(async move {
         let _guard = guard;
         match protocol {
@@ -267,8 +300,13 @@ struct ConnectionGuard {
 
 impl ConnectionGuard {
     fn new(worker: Rc<Worker>, listener: usize) -> Self {
-        worker.listeners[listener].connections.fetch_add(1, Ordering::Relaxed);
-        worker.generation().counters(listener, 0).connection_opened();
+        worker.listeners[listener]
+            .connections
+            .fetch_add(1, Ordering::Relaxed);
+        worker
+            .generation()
+            .counters(listener, 0)
+            .connection_opened();
         worker.tasks.set(worker.tasks.get() + 1);
         Self { worker, listener }
     }
@@ -276,8 +314,13 @@ impl ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.worker.listeners[self.listener].connections.fetch_sub(1, Ordering::Relaxed);
-        self.worker.generation().counters(self.listener, 0).connection_closed();
+        self.worker.listeners[self.listener]
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
+        self.worker
+            .generation()
+            .counters(self.listener, 0)
+            .connection_closed();
         self.worker.task_ended();
     }
 }

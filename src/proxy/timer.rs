@@ -344,7 +344,11 @@ mod tests {
         paused(|timer| async move {
             for _ in 0..100 {
                 let wait = timer.sleep(Duration::from_secs(1));
-                assert!(tokio::time::timeout(Duration::from_millis(1), wait).await.is_err());
+                assert!(
+                    tokio::time::timeout(Duration::from_millis(1), wait)
+                        .await
+                        .is_err()
+                );
             }
             assert!(timer.0.entries.borrow().is_empty());
             assert!(timer.0.heap.borrow().len() <= 66);

@@ -16,7 +16,9 @@ pub(super) async fn unless_gone<F: Future>(client: &Stream, wait: F) -> Result<F
             return Poll::Ready(Ok(output));
         }
         match client.poll_peer_closed(context) {
-            Poll::Ready(()) => Poll::Ready(Err(Failure::ClientGone(io::ErrorKind::ConnectionAborted.into()))),
+            Poll::Ready(()) => Poll::Ready(Err(Failure::ClientGone(
+                io::ErrorKind::ConnectionAborted.into(),
+            ))),
             Poll::Pending => Poll::Pending,
         }
     })

@@ -71,7 +71,12 @@ pub(super) struct Target {
 }
 
 impl Generation {
-    fn new(snapshot: Arc<Snapshot>, counters: &WorkerCounters, seen: u64, previous: Option<&Self>) -> Self {
+    fn new(
+        snapshot: Arc<Snapshot>,
+        counters: &WorkerCounters,
+        seen: u64,
+        previous: Option<&Self>,
+    ) -> Self {
         let pools = snapshot
             .upstreams
             .iter()
@@ -87,11 +92,22 @@ impl Generation {
             .listeners
             .iter()
             .map(|listener| {
-                let routes = listener.routes.iter().map(|route| route.protocol.unwrap_or(listener.protocol));
-                std::iter::once(listener.protocol).chain(routes).map(|it| slot(listener, it)).collect()
+                let routes = listener
+                    .routes
+                    .iter()
+                    .map(|route| route.protocol.unwrap_or(listener.protocol));
+                std::iter::once(listener.protocol)
+                    .chain(routes)
+                    .map(|it| slot(listener, it))
+                    .collect()
             })
             .collect();
-        Self { snapshot, pools, slots, seen }
+        Self {
+            snapshot,
+            pools,
+            slots,
+            seen,
+        }
     }
 
     pub(super) fn counters(&self, listener: usize, slot: usize) -> &SlotCounters {
@@ -102,8 +118,14 @@ impl Generation {
     pub(super) fn route(&self, listener: usize, call: &RouteFacts<'_>) -> Target {
         let spec = &self.snapshot.listeners[listener];
         for (index, route) in spec.routes.iter().enumerate() {
-            let host = route.host.as_deref().is_none_or(|host| call.host.is_some_and(|it| same_host(it, host)));
-            let path = route.path.as_ref().is_none_or(|path| path.is_match(call.path));
+            let host = route
+                .host
+                .as_deref()
+                .is_none_or(|host| call.host.is_some_and(|it| same_host(it, host)));
+            let path = route
+                .path
+                .as_ref()
+                .is_none_or(|path| path.is_match(call.path));
             let headers = route.headers.iter().all(|(name, value)| {
                 call.fields().any(|field| {
                     field.name.eq_ignore_ascii_case(name) && field.value == value.as_bytes()
@@ -111,10 +133,18 @@ impl Generation {
             });
             if host && path && headers {
                 let protocol = route.protocol.unwrap_or(spec.protocol);
-                return Target { upstream: route.upstream, protocol, slot: index + 1 };
+                return Target {
+                    upstream: route.upstream,
+                    protocol,
+                    slot: index + 1,
+                };
             }
         }
-        Target { upstream: spec.upstream, protocol: spec.protocol, slot: 0 }
+        Target {
+            upstream: spec.upstream,
+            protocol: spec.protocol,
+            slot: 0,
+        }
     }
 }
 
@@ -135,7 +165,11 @@ impl<'a> RouteFacts<'a> {
 /// Host names compare without case, and without the port where the route names none.
 fn same_host(host: &str, wanted: &str) -> bool {
     let bare = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
+        if port.bytes().all(|byte| byte.is_ascii_digit()) {
+            name
+        } else {
+            host
+        }
     });
     host.eq_ignore_ascii_case(wanted) || bare.eq_ignore_ascii_case(wanted)
 }
@@ -182,7 +216,12 @@ impl Worker {
             return known;
         }
         let snapshot = self.live.current();
-        let fresh = Rc::new(Generation::new(snapshot, &self.counters, changes, Some(&known)));
+        let fresh = Rc::new(Generation::new(
+            snapshot,
+            &self.counters,
+            changes,
+            Some(&known),
+        ));
         self.generation.replace(fresh.clone());
         fresh
     }
@@ -233,5 +272,11 @@ pub(super) fn bare_call<'a>(
     peer: Option<SocketAddr>,
     description: Description,
 ) -> Call<'a> {
-    Call { listener, protocol, peer, description, ..Call::default() }
+    Call {
+        listener,
+        protocol,
+        peer,
+        description,
+        ..Call::default()
+    }
 }

@@ -76,9 +76,23 @@ fn test_modules(path: &str, text: &str) -> Vec<String> {
         if line != "#[cfg(test)]" {
             continue;
         }
-        let Some(item) = lines.next() else { break };
-        let name = item.split("mod ").nth(1).and_then(|it| it.strip_suffix(';'));
-        found.extend(name.map(|name| format!("{folder}/{name}")));
+        let Some(mut item) = lines.next() else { break };
+        let elsewhere = item.strip_prefix("#[path = \"");
+        if elsewhere.is_some() {
+            item = lines.next().unwrap_or_default();
+        }
+        let name = item
+            .split("mod ")
+            .nth(1)
+            .and_then(|it| it.strip_suffix(';'));
+        match elsewhere.and_then(|it| it.strip_suffix(".rs\"]")) {
+            // A `#[path]` is read from the file's own folder.
+            Some(file) => found.push(format!(
+                "{}/{file}",
+                path.rsplit_once('/').unwrap_or_default().0
+            )),
+            None => found.extend(name.map(|name| format!("{folder}/{name}"))),
+        }
     }
     found
 }
@@ -122,7 +136,11 @@ impl Source {
             .collect();
         if let Some(module) = name.strip_prefix("crate::") {
             let uses = self.top_level_uses();
-            found.extend(uses.iter().filter(|it| it.module == module).map(|it| it.line));
+            found.extend(
+                uses.iter()
+                    .filter(|it| it.module == module)
+                    .map(|it| it.line),
+            );
         }
         found.sort_unstable();
         found.dedup();
@@ -157,7 +175,8 @@ impl Source {
     fn occurrences<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
         self.code.match_indices(name).filter_map(move |(at, _)| {
             let before = self.code[..at].chars().next_back();
-            let alone = !before.is_some_and(|c| is_word(c) || (c == ':' && name.starts_with("super")));
+            let alone =
+                !before.is_some_and(|c| is_word(c) || (c == ':' && name.starts_with("super")));
             alone.then_some(at + name.len())
         })
     }
@@ -208,7 +227,9 @@ fn without_literals(text: &str) -> String {
         let length = match rest {
             [b'/', b'/', ..] => find(rest, b"\n").unwrap_or(rest.len()),
             [b'/', b'*', ..] => find(rest, b"*/").map_or(rest.len(), |end| end + 2),
-            [b'r', b'"' | b'#', ..] if at == 0 || !is_word(char::from(bytes[at - 1])) => raw_string(rest),
+            [b'r', b'"' | b'#', ..] if at == 0 || !is_word(char::from(bytes[at - 1])) => {
+                raw_string(rest)
+            }
             [b'"', ..] => string(rest),
             [b'\'', b'\\', ..] => find(&rest[2..], b"'").map_or(rest.len(), |end| end + 3),
             // A character, and not a lifetime.

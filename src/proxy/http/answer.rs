@@ -28,7 +28,12 @@ impl Own {
     pub(super) fn injected(call: &InFlight<'_>, answer: &Answer) -> Self {
         let name = call.listener_name();
         let protocol = call.target.protocol;
-        let bare = bare_call(&name, protocol.name(), call.session.peer, call.description.clone());
+        let bare = bare_call(
+            &name,
+            protocol.name(),
+            call.session.peer,
+            call.description.clone(),
+        );
         let error = match protocol {
             ProtocolSpec::Http(_, dialect) => dialect.error(answer, &bare),
             // A listener that reads heads has a dialect; this cannot be asked of another.
@@ -44,23 +49,39 @@ impl Own {
 
     /// A plain sentence.
     pub(super) fn plain(status: u16, text: &str, origin: Origin) -> Self {
-        let mut headers = vec![("content-type".into(), "text/plain; charset=utf-8".to_owned())];
+        let mut headers = vec![(
+            "content-type".into(),
+            "text/plain; charset=utf-8".to_owned(),
+        )];
         if status == 405 {
             // RFC 9110 §15.5.6 wants it; what the upstream allows is not ours to list.
             headers.push(("allow".into(), String::new()));
         }
-        Self { status, headers, body: format!("hormesis: {text}\n").into_bytes(), origin }
+        Self {
+            status,
+            headers,
+            body: format!("hormesis: {text}\n").into_bytes(),
+            origin,
+        }
     }
 
     /// The answer that a real failure is told with, where somebody is there to read it.
     pub(super) fn of(failure: &Failure) -> Option<Self> {
         let rescue = failure.rescue();
-        Some(Self::plain(rescue.status?, &failure.to_string(), rescue.origin))
+        Some(Self::plain(
+            rescue.status?,
+            &failure.to_string(),
+            rescue.origin,
+        ))
     }
 
     fn head(&self, keep: bool, minor: u8, hide_origin: bool) -> Vec<u8> {
-        let mut head =
-            format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status)).into_bytes();
+        let mut head = format!(
+            "HTTP/1.1 {} {}\r\n",
+            self.status,
+            reason_phrase(self.status)
+        )
+        .into_bytes();
         let mut line = |name: &str, value: &str| {
             for part in [name, ": ", value, "\r\n"] {
                 head.extend_from_slice(part.as_bytes());

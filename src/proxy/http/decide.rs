@@ -27,10 +27,14 @@ pub(super) async fn ask_rules(
 ) -> Result<bool, Failure> {
     let generation = call.generation.clone();
     let rules = &generation.snapshot.rules;
-    let Some(listener_rules) = rules.listener(call.session.listener) else { return Ok(false) };
+    let Some(listener_rules) = rules.listener(call.session.listener) else {
+        return Ok(false);
+    };
     let mut found = Vec::new();
     let (mut description, pointers) = describe(dialect, head, buffer);
-    let candidates = with_call(call, head, buffer, &description, &found, |it| listener_rules.candidates(it));
+    let candidates = with_call(call, head, buffer, &description, &found, |it| {
+        listener_rules.candidates(it)
+    });
     let wants_description = candidates.needs_description || observe.model;
     let asked: Vec<&str> = pointers
         .iter()
@@ -53,7 +57,9 @@ pub(super) async fn ask_rules(
     let selected = with_call(call, head, buffer, &description, &found, |it| {
         listener_rules.select(&candidates, it)
     });
-    if call.decide(&selected, |call, ask| with_call(call, head, buffer, &description, &found, |it| ask(it))) {
+    if call.decide(&selected, |call, ask| {
+        with_call(call, head, buffer, &description, &found, |it| ask(it))
+    }) {
         call.told = Some(told(head, buffer));
     }
     call.description = description;
@@ -67,7 +73,12 @@ fn describe(
 ) -> (Description, &'static [&'static str]) {
     let fields: Fields<'_> = head.fields(buffer).collect();
     let (_, path, query) = head.parts(buffer);
-    let view = RequestHead { method: head.method(buffer), path, query, fields: &fields };
+    let view = RequestHead {
+        method: head.method(buffer),
+        path,
+        query,
+        fields: &fields,
+    };
     let description = dialect.describe(&view);
     let pointers = dialect.pointers(&view, &description);
     (description, pointers)
@@ -101,7 +112,11 @@ fn with_call<R>(
 /// What a record tells of a request.
 pub(super) fn told(head: &Request, buffer: &[u8]) -> Told {
     let (_, path, _) = head.parts(buffer);
-    Told { method: head.method(buffer).to_owned(), path: path.to_owned(), attempt: attempt(head, buffer) }
+    Told {
+        method: head.method(buffer).to_owned(),
+        path: path.to_owned(),
+        attempt: attempt(head, buffer),
+    }
 }
 
 /// Which attempt a request says that it is, from 1: OpenAI's clients count retries, Envoy attempts.
@@ -159,7 +174,12 @@ async fn look(
                 Progress::Done | Progress::More => return Ok(true),
             }
             if head.expects_continue && !std::mem::replace(continued, true) {
-                to_client(call.session.client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")).await?;
+                to_client(
+                    call.session
+                        .client
+                        .write_all(b"HTTP/1.1 100 Continue\r\n\r\n"),
+                )
+                .await?;
             }
             if !buffer.make_room(cap) {
                 return Ok(false);

@@ -8,12 +8,12 @@ use crate::effect::{ConnectFailure, Effect, Fate, Planned};
 use crate::error::{Origin, ignore};
 use crate::http1::{BodyScanner, Request};
 use crate::io::Buffer;
-use crate::proxy::http::answer::{self, Own};
 use crate::proxy::call::InFlight;
-use crate::proxy::http::decide::{ask_rules, told};
-use crate::proxy::http::forward::forward;
 use crate::proxy::call::Session;
 use crate::proxy::http::Next;
+use crate::proxy::http::answer::{self, Own};
+use crate::proxy::http::decide::{ask_rules, told};
+use crate::proxy::http::forward::forward;
 use crate::proxy::rescue::Failure;
 use crate::proxy::watch::unless_gone;
 use crate::proxy::worker::RouteFacts;
@@ -64,7 +64,12 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
 fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s> {
     let mut call = InFlight::begin(session);
     let (host, path, _) = head.parts(buffer);
-    let facts = RouteFacts { host, path, head: buffer, request: head };
+    let facts = RouteFacts {
+        host,
+        path,
+        head: buffer,
+        request: head,
+    };
     call.target = call.generation.route(session.listener, &facts);
     call.count();
     if call.is_sampled() {
@@ -83,7 +88,11 @@ async fn run(
     let mut continued = false;
     if let ProtocolSpec::Http(_, dialect) = call.target.protocol {
         let observe = call.generation.snapshot.listeners[call.session.listener].observe;
-        let watched = call.generation.snapshot.rules.listener(call.session.listener);
+        let watched = call
+            .generation
+            .snapshot
+            .rules
+            .listener(call.session.listener);
         if observe.model || watched.is_some_and(|rules| !rules.is_empty()) {
             continued = ask_rules(call, dialect, &head, buffer, observe).await?;
         }
@@ -104,7 +113,9 @@ pub(super) async fn enter(
     phase: Phase,
     held: Option<&mut Buffer>,
 ) -> Result<Option<(usize, Rc<Planned>)>, Failure> {
-    let Some(execution) = call.execution() else { return Ok(None) };
+    let Some(execution) = call.execution() else {
+        return Ok(None);
+    };
     if !execution.has(|effect| effect.phase() == phase) {
         return Ok(None);
     }
@@ -187,7 +198,9 @@ async fn drain(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request) -> Resu
         }
         Ok(true)
     };
-    tokio::time::timeout(DRAIN_TIME, read).await.unwrap_or(Ok(false))
+    tokio::time::timeout(DRAIN_TIME, read)
+        .await
+        .unwrap_or(Ok(false))
 }
 
 /// Tells a real failure, if the answer has not begun; the connection ends in any case.

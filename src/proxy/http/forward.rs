@@ -11,16 +11,16 @@ use tokio::time::Instant;
 use crate::call::Side;
 use crate::effect::{Effect, NotApplicable};
 use crate::http1::{
-    BodyScanner, Framing, HeadError, Request, RequestEdit, Response, Upgrade, parse_response, rebuild_request,
-    strip_in_place,
+    BodyScanner, Framing, HeadError, Request, RequestEdit, Response, Upgrade, parse_response,
+    rebuild_request, strip_in_place,
 };
 use crate::io::{Buffer, Stream};
-use crate::proxy::execution::{acts_on_body, effect_side};
-use crate::proxy::http::{Next, to_client};
 use crate::proxy::call::InFlight;
+use crate::proxy::execution::{acts_on_body, effect_side};
 use crate::proxy::http::exchange::Asked;
 use crate::proxy::http::respond::respond;
 use crate::proxy::http::upload::{Upload, upload};
+use crate::proxy::http::{Next, to_client};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::watch::unless_gone;
@@ -50,7 +50,11 @@ impl Outgoing {
             return Self::InPlace(head.len - stripped);
         }
         let spec = &call.generation.snapshot.upstreams[call.target.upstream];
-        let host = spec.endpoints.first().map(crate::upstream::Endpoint::authority).unwrap_or_default();
+        let host = spec
+            .endpoints
+            .first()
+            .map(crate::upstream::Endpoint::authority)
+            .unwrap_or_default();
         let edit = RequestEdit {
             framing: head.framing,
             default_host: &host,
@@ -93,17 +97,23 @@ pub(super) async fn forward(
     let mut scanner = BodyScanner::new(head.framing);
     let mut with_head = 0;
     if stages.is_none() && !scanner.is_done() {
-        let scanned = scanner.scan(&buffer[head_len..], |_| {}).map_err(Failure::ClientBody)?;
+        let scanned = scanner
+            .scan(&buffer[head_len..], |_| {})
+            .map_err(Failure::ClientBody)?;
         with_head = scanned.wire;
         call.request_bytes = with_head as u64;
     }
     // All of it is at hand: it can be sent a second time.
     let whole = stages.is_none() && scanner.is_done();
-    let mut up = Upload { scanner: &mut scanner, stages: stages.as_mut() };
+    let mut up = Upload {
+        scanner: &mut scanner,
+        stages: stages.as_mut(),
+    };
     let mut fresh = false;
     loop {
         let connection = take_connection(call, fresh).await?;
-        call.activity.begin(u16::try_from(call.target.upstream).unwrap_or(u16::MAX));
+        call.activity
+            .begin(u16::try_from(call.target.upstream).unwrap_or(u16::MAX));
         call.upstream_sent = Some(Instant::now());
         // Only a kept connection fails for a reason that a new one may not share.
         let may_retry = connection.reused && whole && idempotent;
@@ -115,13 +125,23 @@ pub(super) async fn forward(
                 if held.is_none() {
                     buffer.consume(head_len + with_head);
                 }
-                converse(call, buffer, &mut up, &connection, asked, head.upgrade, held).await
+                converse(
+                    call,
+                    buffer,
+                    &mut up,
+                    &connection,
+                    asked,
+                    head.upgrade,
+                    held,
+                )
+                .await
             }
         };
         match result {
             Ok((next, reusable)) => {
                 if reusable {
-                    call.generation.pools[call.target.upstream].give_back(connection, Instant::now());
+                    call.generation.pools[call.target.upstream]
+                        .give_back(connection, Instant::now());
                 }
                 return Ok(next);
             }
@@ -137,7 +157,10 @@ pub(super) async fn forward(
 
 /// The upstream closed while it was sent to: it may have answered before (413, say).
 fn may_have_answered(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn request_stages(call: &InFlight<'_>, framing: Framing) -> Option<Stages> {
@@ -151,11 +174,15 @@ fn request_stages(call: &InFlight<'_>, framing: Framing) -> Option<Stages> {
         Framing::Chunked | Framing::UntilClose => None,
     };
     if length == Some(0) {
-        let on_request = |effect: &Effect| effect_side(effect) == Side::Request && acts_on_body(effect);
+        let on_request =
+            |effect: &Effect| effect_side(effect) == Side::Request && acts_on_body(effect);
         execution.not_applicable(on_request, NotApplicable::NoBody);
         return None;
     }
-    let facts = BodyFacts { length, ..BodyFacts::default() };
+    let facts = BodyFacts {
+        length,
+        ..BodyFacts::default()
+    };
     Stages::build(execution, Side::Request, facts, None)
 }
 
@@ -180,7 +207,9 @@ impl Sending<'_> {
 
     /// Moves it on. An upstream that takes no more is no failure by itself: its answer tells.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let Self::Active(future) = self else { return Ok(()) };
+        let Self::Active(future) = self else {
+            return Ok(());
+        };
         match future.as_mut().poll(context) {
             Poll::Pending => Ok(()),
             Poll::Ready(result) => {
@@ -206,14 +235,31 @@ async fn converse(
     if let Some(len) = held {
         let answered = await_head(call, connection, &mut Sending::Done, asked, upgrade).await?;
         buffer.consume(len);
-        return respond(call, answered, connection, asked, &mut Sending::Done, Some(buffer)).await;
+        return respond(
+            call,
+            answered,
+            connection,
+            asked,
+            &mut Sending::Done,
+            Some(buffer),
+        )
+        .await;
     }
     let sent = Cell::new(0);
-    let execution = call.decided.as_ref().map(|decided| decided.execution.clone());
+    let execution = call
+        .decided
+        .as_ref()
+        .map(|decided| decided.execution.clone());
     let client = &call.session.client;
     let result = {
-        let uploading =
-            pin!(upload(client, buffer, up, &connection.stream, execution.as_deref(), &sent));
+        let uploading = pin!(upload(
+            client,
+            buffer,
+            up,
+            &connection.stream,
+            execution.as_deref(),
+            &sent
+        ));
         let mut sending = Sending::Active(uploading);
         match await_head(call, connection, &mut sending, asked, upgrade).await {
             Ok(answered) => respond(call, answered, connection, asked, &mut sending, None).await,
@@ -236,9 +282,13 @@ async fn await_head(
     let client = &call.session.client;
     let stream = &connection.stream;
     // A buffer is taken only when there is something to read: an answer may take minutes.
-    poll_fn(|context| poll_beside(context, client, sending, |context| stream.poll_readable(context)))
-        .await?
-        .map_err(Failure::UpstreamReset)?;
+    poll_fn(|context| {
+        poll_beside(context, client, sending, |context| {
+            stream.poll_readable(context)
+        })
+    })
+    .await?
+    .map_err(Failure::UpstreamReset)?;
     let mut buffer = call.session.worker.buffers.take();
     loop {
         let parsed = if buffer.is_empty() {
@@ -247,14 +297,18 @@ async fn await_head(
             parse_response(&buffer, limit, asked.to_head, upgrade).map_err(Failure::UpstreamHead)?
         };
         match parsed {
-            Some(head) if head.is_interim() => pass_interim(call, &mut buffer, &head, asked).await?,
+            Some(head) if head.is_interim() => {
+                pass_interim(call, &mut buffer, &head, asked).await?
+            }
             Some(head) => {
                 call.response_head = Some(Instant::now());
                 return Ok(Answered { head, buffer });
             }
             None => {
                 let read = poll_fn(|context| {
-                    poll_beside(context, client, sending, |context| stream.poll_read(context, &mut buffer))
+                    poll_beside(context, client, sending, |context| {
+                        stream.poll_read(context, &mut buffer)
+                    })
                 })
                 .await?;
                 match read {
@@ -283,7 +337,9 @@ pub(super) fn poll_beside<T>(
     }
     if sending.is_done() {
         ready!(client.poll_peer_closed(context));
-        return Poll::Ready(Err(Failure::ClientGone(io::ErrorKind::ConnectionAborted.into())));
+        return Poll::Ready(Err(Failure::ClientGone(
+            io::ErrorKind::ConnectionAborted.into(),
+        )));
     }
     Poll::Pending
 }

@@ -18,7 +18,6 @@ use crate::io::{Buffer, Stream};
 use crate::proxy::call::Session;
 use crate::proxy::rescue::Failure;
 
-
 /// What becomes of a connection after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -109,10 +108,16 @@ async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Option<Requ
             }
         }
     };
-    tokio::time::timeout(limits.header_timeout, rest).await.unwrap_or(Err(Failure::ClientSlow))
+    tokio::time::timeout(limits.header_timeout, rest)
+        .await
+        .unwrap_or(Err(Failure::ClientSlow))
 }
 
-fn try_parse(buffer: &mut Buffer, max_bytes: usize, max_fields: usize) -> Result<Option<Request>, Failure> {
+fn try_parse(
+    buffer: &mut Buffer,
+    max_bytes: usize,
+    max_fields: usize,
+) -> Result<Option<Request>, Failure> {
     let blank = leading_blank_lines(buffer);
     buffer.consume(blank);
     if buffer.is_empty() {

@@ -13,18 +13,19 @@ use crate::call::{Outcome, Phase, Side};
 use crate::effect::{Answer, Effect, NotApplicable};
 use crate::error::Origin;
 use crate::http1::{
-    BodyScanner, Framing, HeadError, Persistence, Response, ResponseEdit, rebuild_response, strip_in_place,
+    BodyScanner, Framing, HeadError, Persistence, Response, ResponseEdit, rebuild_response,
+    strip_in_place,
 };
 use crate::io::{Buffer, Stream};
 use crate::protocol::{Framer, ResponseHead};
-use crate::proxy::execution::{Execution, acts_on_body, effect_side};
+use crate::proxy::activity::Activity;
 use crate::proxy::call::InFlight;
+use crate::proxy::execution::{Execution, acts_on_body, effect_side};
 use crate::proxy::http::exchange::{Asked, end_by_rule, enter, watches_units};
 use crate::proxy::http::forward::{Answered, Sending, poll_beside};
 use crate::proxy::http::{Next, to_client};
-use crate::proxy::rescue::Failure;
-use crate::proxy::activity::Activity;
 use crate::proxy::relay::{Early, relay};
+use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, BodyFacts, FixedCut, Outlet, Pump, Source, Stages};
 use crate::rule::Course;
 use crate::snapshot::ProtocolSpec;
@@ -51,7 +52,10 @@ pub(super) async fn respond(
 ) -> Result<(Next, bool), Failure> {
     let Answered { head, mut buffer } = answered;
     if head.status == 101 {
-        return Ok((switch(call, head, buffer, connection, downstream).await?, false));
+        return Ok((
+            switch(call, head, buffer, connection, downstream).await?,
+            false,
+        ));
     }
     if let Some(next) = before_head(call, &head, &mut buffer, connection, asked, sending).await? {
         return Ok(next);
@@ -78,7 +82,16 @@ pub(super) async fn respond(
     let client = &call.session.client;
     let result = if let Some(stages) = stages {
         to_client(write_head(client, &head_bytes, &mut buffer)).await?;
-        staged(call, connection, buffer, &mut scanner, stages, shape.outlet, sending).await?
+        staged(
+            call,
+            connection,
+            buffer,
+            &mut scanner,
+            stages,
+            shape.outlet,
+            sending,
+        )
+        .await?
     } else {
         pass(call, connection, buffer, &mut scanner, &head_bytes, sending).await?
     };
@@ -100,7 +113,9 @@ enum Passed {
     Closed,
     Reset,
     /// To its end; `leftover`: bytes came behind it that belong to nothing.
-    Whole { leftover: bool },
+    Whole {
+        leftover: bool,
+    },
 }
 
 /// The phases between the answer's arrival and its head's departure.
@@ -112,20 +127,41 @@ async fn before_head(
     asked: Asked,
     sending: &mut Sending<'_>,
 ) -> Result<Option<(Next, bool)>, Failure> {
-    let Some(execution) = call.execution() else { return Ok(None) };
+    let Some(execution) = call.execution() else {
+        return Ok(None);
+    };
     let mut reusable = false;
     if execution.has(|effect| effect.phase() == Phase::AfterUpstream) {
         if execution.has(|effect| effect.phase() == Phase::AfterUpstream && effect.is_terminal()) {
             reusable = discard(call, head, buffer, connection, sending).await? && head.keep_alive;
         }
         if let Some((step, planned)) = enter(call, Phase::AfterUpstream, None).await? {
-            let keep = Asked { keep: asked.keep && sending.is_done(), ..asked };
-            return Ok(Some((end_by_rule(call, step, &planned, keep, None).await?, reusable)));
+            let keep = Asked {
+                keep: asked.keep && sending.is_done(),
+                ..asked
+            };
+            return Ok(Some((
+                end_by_rule(call, step, &planned, keep, None).await?,
+                reusable,
+            )));
         }
     }
     // What the upstream has sent waits here: no work of its own.
     if let Some((step, planned)) = enter(call, Phase::ResponseHead, None).await? {
-        return Ok(Some((end_by_rule(call, step, &planned, Asked { keep: false, ..asked }, None).await?, false)));
+        return Ok(Some((
+            end_by_rule(
+                call,
+                step,
+                &planned,
+                Asked {
+                    keep: false,
+                    ..asked
+                },
+                None,
+            )
+            .await?,
+            false,
+        )));
     }
     Ok(None)
 }
@@ -151,7 +187,9 @@ async fn discard(
         }
         let stream = &connection.stream;
         let read = poll_fn(|context| {
-            poll_beside(context, client, sending, |context| stream.poll_read(context, &mut held))
+            poll_beside(context, client, sending, |context| {
+                stream.poll_read(context, &mut held)
+            })
         })
         .await?;
         match read {
@@ -166,14 +204,25 @@ async fn discard(
 
 /// A framer, where a rule or an observer needs the answer's units.
 fn framer(call: &InFlight<'_>, head: &Response, buffer: &[u8]) -> Option<Box<dyn Framer>> {
-    let ProtocolSpec::Http(_, dialect) = call.target.protocol else { return None };
+    let ProtocolSpec::Http(_, dialect) = call.target.protocol else {
+        return None;
+    };
     let observe = call.generation.snapshot.listeners[call.session.listener].observe;
-    let wanted = watches_units(observe) || call.execution().is_some_and(|it| it.has(Effect::needs_units));
+    let wanted = watches_units(observe)
+        || call
+            .execution()
+            .is_some_and(|it| it.has(Effect::needs_units));
     if !wanted {
         return None;
     }
     let fields: SmallVec<[_; 24]> = head.fields(buffer).collect();
-    dialect.framer(&call.description, &ResponseHead { status: head.status, fields: &fields })
+    dialect.framer(
+        &call.description,
+        &ResponseHead {
+            status: head.status,
+            fields: &fields,
+        },
+    )
 }
 
 fn response_stages(
@@ -185,7 +234,8 @@ fn response_stages(
     let execution = call.execution();
     let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
     if let Some(execution) = execution.filter(|it| it.touches_body(Side::Response)) {
-        let on_response = |effect: &Effect| effect_side(effect) == Side::Response && acts_on_body(effect);
+        let on_response =
+            |effect: &Effect| effect_side(effect) == Side::Response && acts_on_body(effect);
         if bodiless {
             execution.not_applicable(on_response, NotApplicable::NoBody);
             return None;
@@ -198,7 +248,11 @@ fn response_stages(
             field.name.eq_ignore_ascii_case("content-encoding")
                 && !field.value.eq_ignore_ascii_case(b"identity")
         });
-        let facts = BodyFacts { length, can_fix_length: true, encoded };
+        let facts = BodyFacts {
+            length,
+            can_fix_length: true,
+            encoded,
+        };
         return Stages::build(execution, Side::Response, facts, framer);
     }
     framer.filter(|_| !bodiless).map(Stages::observer)
@@ -212,10 +266,18 @@ fn shape(head: &Response, asked: Asked, stages: Option<&mut Stages>) -> Shape {
         None => head.framing,
     };
     // An HTTP/1.0 client knows no chunks: its body ends with the connection.
-    let framing = if framing == Framing::Chunked && asked.minor == 0 { Framing::UntilClose } else { framing };
+    let framing = if framing == Framing::Chunked && asked.minor == 0 {
+        Framing::UntilClose
+    } else {
+        framing
+    };
     Shape {
         framing: (framing != head.framing).then_some(framing),
-        outlet: if framing == Framing::Chunked { Outlet::Chunked } else { Outlet::Raw },
+        outlet: if framing == Framing::Chunked {
+            Outlet::Chunked
+        } else {
+            Outlet::Raw
+        },
         until_close: framing == Framing::UntilClose,
     }
 }
@@ -233,8 +295,12 @@ fn prepare_head(
     framing: Option<Framing>,
     persistence: Persistence,
 ) -> HeadBytes {
-    let edits: Vec<_> = call.execution().map(Execution::take_head_edits).unwrap_or_default();
-    if framing.is_none() && persistence == Persistence::Implied && edits.is_empty() && !head.rebuild {
+    let edits: Vec<_> = call
+        .execution()
+        .map(Execution::take_head_edits)
+        .unwrap_or_default();
+    if framing.is_none() && persistence == Persistence::Implied && edits.is_empty() && !head.rebuild
+    {
         // "HTTP/1.x": what follows is ours to frame, so the version is too (RFC 9110 §2.5).
         buffer[7] = b'1';
         let stripped = strip_in_place(&mut buffer[..head.len], &head.fields);
@@ -242,7 +308,11 @@ fn prepare_head(
         return HeadBytes::InPlace(head.len - stripped);
     }
     let mut rebuilt = Vec::with_capacity(head.len + 64);
-    let edit = ResponseEdit { framing, persistence, edits: &edits };
+    let edit = ResponseEdit {
+        framing,
+        persistence,
+        edits: &edits,
+    };
     rebuild_response(&buffer[..head.len], head, edit, &mut rebuilt);
     buffer.consume(head.len);
     HeadBytes::Rebuilt(rebuilt)
@@ -274,7 +344,9 @@ async fn pass(
         HeadBytes::InPlace(len) => *len,
         HeadBytes::Rebuilt(_) => 0,
     };
-    let mut scanned = scanner.scan(&buffer[in_place..], |_| {}).map_err(Failure::UpstreamBody)?;
+    let mut scanned = scanner
+        .scan(&buffer[in_place..], |_| {})
+        .map_err(Failure::UpstreamBody)?;
     let first = in_place + scanned.wire;
     let write = async {
         match head {
@@ -282,14 +354,18 @@ async fn pass(
             HeadBytes::Rebuilt(bytes) => session.client.write_both(bytes, &buffer[..first]).await,
         }
     };
-    beside(sending, holding(&call.activity, write)).await?.map_err(Failure::ClientGone)?;
+    beside(sending, holding(&call.activity, write))
+        .await?
+        .map_err(Failure::ClientGone)?;
     buffer.consume(first);
     call.response_bytes += scanned.wire as u64;
     while !scanned.done {
         if buffer.is_empty() {
             let stream = &connection.stream;
             let read = poll_fn(|context| {
-                poll_beside(context, &session.client, sending, |context| stream.poll_read(context, &mut buffer))
+                poll_beside(context, &session.client, sending, |context| {
+                    stream.poll_read(context, &mut buffer)
+                })
             })
             .await?;
             match read {
@@ -299,14 +375,20 @@ async fn pass(
                 Err(error) => return Err(Failure::UpstreamReset(error)),
             }
         }
-        scanned = scanner.scan(&buffer, |_| {}).map_err(Failure::UpstreamBody)?;
+        scanned = scanner
+            .scan(&buffer, |_| {})
+            .map_err(Failure::UpstreamBody)?;
         let write = session.client.write_all(&buffer[..scanned.wire]);
-        beside(sending, holding(&call.activity, write)).await?.map_err(Failure::ClientGone)?;
+        beside(sending, holding(&call.activity, write))
+            .await?
+            .map_err(Failure::ClientGone)?;
         buffer.consume(scanned.wire);
         call.response_bytes += scanned.wire as u64;
     }
     call.answered(false);
-    Ok(Passed::Whole { leftover: !buffer.is_empty() })
+    Ok(Passed::Whole {
+        leftover: !buffer.is_empty(),
+    })
 }
 
 /// The body through the stages that act on it, or that watch it.
@@ -330,10 +412,21 @@ async fn staged(
         ProtocolSpec::Http(_, dialect) => dialect.error_in_stream(answer, &description),
         ProtocolSpec::Tcp => None,
     };
-    let source = Source { stream: &connection.stream, buffer: &mut buffer, scanner };
+    let source = Source {
+        stream: &connection.stream,
+        buffer: &mut buffer,
+        scanner,
+    };
     let activity = Some(&call.activity);
-    let mut pump =
-        Pump::new(source, &session.client, outlet, &mut stages, &execution, activity, &error_event);
+    let mut pump = Pump::new(
+        source,
+        &session.client,
+        outlet,
+        &mut stages,
+        &execution,
+        activity,
+        &error_event,
+    );
     pump.watch_sink = true;
     let end = beside(sending, pump.run()).await;
     call.response_bytes += pump.written;
@@ -344,7 +437,9 @@ async fn staged(
     call.output_tokens = stages.usage().and_then(|usage| usage.output_tokens);
     let passed = settle_body(call, &execution, end?, stages.saw_error())?;
     Ok(match passed {
-        Passed::Whole { .. } => Passed::Whole { leftover: !buffer.is_empty() },
+        Passed::Whole { .. } => Passed::Whole {
+            leftover: !buffer.is_empty(),
+        },
         ended => ended,
     })
 }
@@ -386,7 +481,12 @@ fn settle_body(
 fn idle_execution(call: &InFlight<'_>) -> Execution {
     let snapshot = &call.generation.snapshot;
     let timer = call.session.worker.timer.clone();
-    Execution::new(Course::default(), snapshot.rules.clone(), timer, snapshot.safety.max_delay_per_call)
+    Execution::new(
+        Course::default(),
+        snapshot.rules.clone(),
+        timer,
+        snapshot.safety.max_delay_per_call,
+    )
 }
 
 /// The upstream has agreed to another protocol: bytes pass both ways until both sides are done.
@@ -398,7 +498,9 @@ async fn switch(
     downstream: Option<&mut Buffer>,
 ) -> Result<Next, Failure> {
     let Some(downstream) = downstream else {
-        return Err(Failure::UpstreamHead(HeadError::Malformed("101 before the request was sent")));
+        return Err(Failure::UpstreamHead(HeadError::Malformed(
+            "101 before the request was sent",
+        )));
     };
     call.status = Some(101);
     let stripped = strip_in_place(&mut buffer[..head.len], &head.fields);
@@ -406,7 +508,10 @@ async fn switch(
     to_client(client.write_all(&buffer[stripped..head.len])).await?;
     buffer.consume(head.len);
     let pool = &call.session.worker.buffers;
-    let early = Early { left: std::mem::replace(downstream, pool.take()), right: buffer };
+    let early = Early {
+        left: std::mem::replace(downstream, pool.take()),
+        right: buffer,
+    };
     let relayed = relay(client, &connection.stream, pool, early, None).await;
     call.request_bytes += relayed.to_right;
     call.response_bytes += relayed.to_left;
@@ -424,7 +529,9 @@ async fn beside<F: Future>(sending: &mut Sending<'_>, future: F) -> Result<F::Ou
         if let Poll::Ready(output) = future.as_mut().poll(context) {
             return Poll::Ready(Ok(output));
         }
-        sending.poll(context).map_or_else(|failure| Poll::Ready(Err(failure)), |()| Poll::Pending)
+        sending
+            .poll(context)
+            .map_or_else(|failure| Poll::Ready(Err(failure)), |()| Poll::Pending)
     })
     .await
 }

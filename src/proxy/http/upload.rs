@@ -29,10 +29,16 @@ pub(super) async fn upload(
     sent: &Cell<u64>,
 ) -> Result<(), Failure> {
     if let (Some(stages), Some(execution)) = (up.stages.as_deref_mut(), execution) {
-        return staged(client, buffer, up.scanner, stages, upstream, execution, sent).await;
+        return staged(
+            client, buffer, up.scanner, stages, upstream, execution, sent,
+        )
+        .await;
     }
     loop {
-        let scanned = up.scanner.scan(buffer, |_| {}).map_err(Failure::ClientBody)?;
+        let scanned = up
+            .scanner
+            .scan(buffer, |_| {})
+            .map_err(Failure::ClientBody)?;
         if scanned.wire > 0 {
             if upstream.write_all(&buffer[..scanned.wire]).await.is_err() {
                 return std::future::pending().await;
@@ -60,8 +66,16 @@ async fn staged(
     execution: &Execution,
     sent: &Cell<u64>,
 ) -> Result<(), Failure> {
-    let outlet = if matches!(scanner, BodyScanner::Chunked(_)) { Outlet::Chunked } else { Outlet::Raw };
-    let source = Source { stream: client, buffer, scanner };
+    let outlet = if matches!(scanner, BodyScanner::Chunked(_)) {
+        Outlet::Chunked
+    } else {
+        Outlet::Raw
+    };
+    let source = Source {
+        stream: client,
+        buffer,
+        scanner,
+    };
     let mut pump = Pump::new(source, upstream, outlet, stages, execution, None, &|_| None);
     let end = pump.run().await;
     sent.set(sent.get() + pump.written);
@@ -69,13 +83,16 @@ async fn staged(
         BodyEnd::Complete | BodyEnd::Cut => Ok(()),
         // The upstream sees the request break off; what it makes of that is its answer.
         BodyEnd::Closed | BodyEnd::Error { .. } => {
-            execution.supersede(|effect| effect_side(effect) == Side::Request && acts_on_body(effect));
+            execution
+                .supersede(|effect| effect_side(effect) == Side::Request && acts_on_body(effect));
             crate::error::ignore(upstream.shutdown().await);
             Ok(())
         }
         BodyEnd::Reset => {
             upstream.reset_on_close();
-            Err(Failure::UpstreamReset(io::ErrorKind::ConnectionReset.into()))
+            Err(Failure::UpstreamReset(
+                io::ErrorKind::ConnectionReset.into(),
+            ))
         }
         BodyEnd::SinkGone(_) => std::future::pending().await,
         BodyEnd::SourceEnded => Err(Failure::ClientShort),

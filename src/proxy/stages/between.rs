@@ -27,9 +27,23 @@ pub(super) struct Between {
 }
 
 impl Between {
-    pub(super) fn new(step: usize, planned: Rc<Planned>, tokens_only: bool, law: Law, sub_seed: u64) -> Self {
+    pub(super) fn new(
+        step: usize,
+        planned: Rc<Planned>,
+        tokens_only: bool,
+        law: Law,
+        sub_seed: u64,
+    ) -> Self {
         let draws = Draws::from_sub_seed(sub_seed);
-        Self { step, planned, tokens_only, law, draws, shift: Duration::ZERO, last: None }
+        Self {
+            step,
+            planned,
+            tokens_only,
+            law,
+            draws,
+            shift: Duration::ZERO,
+            last: None,
+        }
     }
 
     fn concerns(&self, kind: UnitKind) -> bool {
@@ -37,7 +51,12 @@ impl Between {
     }
 
     /// When a unit may leave at the earliest; `None` where this wait does not concern it.
-    pub(super) fn due(&mut self, kind: UnitKind, arrival: Instant, execution: &Execution) -> Option<Instant> {
+    pub(super) fn due(
+        &mut self,
+        kind: UnitKind,
+        arrival: Instant,
+        execution: &Execution,
+    ) -> Option<Instant> {
         if !self.concerns(kind) || !execution.is_live(&self.planned.token) {
             return None;
         }

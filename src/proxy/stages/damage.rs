@@ -22,7 +22,11 @@ enum How {
     /// Bit positions in the body, ascending, last first (so that the next is popped).
     Bits(Vec<u64>),
     /// Events with a chance each: the next place that is hit, in bits or bytes of the body.
-    Each { kind: Kind, chance: f64, next: Option<u64> },
+    Each {
+        kind: Kind,
+        chance: f64,
+        next: Option<u64>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +48,11 @@ impl Damager {
         length: Option<u64>,
     ) -> Result<Self, NotApplicable> {
         let mut draws = Draws::from_sub_seed(sub_seed);
-        let each = |kind, chance| How::Each { kind, chance, next: None };
+        let each = |kind, chance| How::Each {
+            kind,
+            chance,
+            next: None,
+        };
         let how = match damage {
             Damage::BitFlipCount(count) => {
                 let bytes = length.ok_or(NotApplicable::Length)?.saturating_sub(skip);
@@ -55,7 +63,14 @@ impl Damager {
             Damage::Swap(chance) => each(Kind::Swap, chance),
             Damage::Zero(chance) => each(Kind::Zero, chance),
         };
-        Ok(Self { step, planned, how, skip, draws, acted: false })
+        Ok(Self {
+            step,
+            planned,
+            how,
+            skip,
+            draws,
+            acted: false,
+        })
     }
 
     /// Damages the bytes that stand at `offset` of the body.
@@ -83,7 +98,11 @@ impl Damager {
                         let index = usize::try_from(place / scale - offset).unwrap_or(usize::MAX);
                         hit |= strike(*kind, bytes, index, place % 8, &mut self.draws);
                     }
-                    *next = Some(place.saturating_add(1).saturating_add(gap(*chance, &mut self.draws)));
+                    *next = Some(
+                        place
+                            .saturating_add(1)
+                            .saturating_add(gap(*chance, &mut self.draws)),
+                    );
                 }
             }
         };
@@ -97,7 +116,10 @@ impl Damager {
 fn flip_listed(bits: &mut Vec<u64>, bytes: &mut [u8], offset: u64, end: u64) -> bool {
     let mut hit = false;
     while let Some(bit) = bits.pop_if(|bit| *bit / 8 < end) {
-        if let Some(byte) = usize::try_from((bit / 8).wrapping_sub(offset)).ok().and_then(|at| bytes.get_mut(at)) {
+        if let Some(byte) = usize::try_from((bit / 8).wrapping_sub(offset))
+            .ok()
+            .and_then(|at| bytes.get_mut(at))
+        {
             *byte ^= 1 << (bit % 8);
             hit = true;
         }
@@ -127,8 +149,16 @@ fn gap(chance: f64, draws: &mut Draws) -> u64 {
     }
     // ln(1-u)/ln(1-p); a chance of 0 gives infinity, which saturates.
     let trials = (-draws.uniform()).ln_1p() / (-chance).ln_1p();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; never negative")]
-    let trials = if trials.is_nan() { u64::MAX } else { trials as u64 };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates; never negative"
+    )]
+    let trials = if trials.is_nan() {
+        u64::MAX
+    } else {
+        trials as u64
+    };
     trials
 }
 

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use crate::call::{Phase, Side};
 use crate::effect::{Cut, CutLength, Effect, Fate, NotApplicable, Planned, Rate, Stage, WaitTime};
 use crate::protocol::{Framer, UNIT_CAP, UnitEnd, UnitKind};
-use crate::view::Usage;
 use crate::proxy::execution::{Execution, acts_on_body, effect_side};
+use crate::view::Usage;
 
 use between::Between;
 use damage::Damager;
@@ -108,7 +108,11 @@ impl Stages {
         {
             let needs_units = planned.effect.phase().needs_units() || paces_units(&planned.effect);
             if needs_units && !has_units {
-                let why = if facts.encoded { NotApplicable::Encoding } else { NotApplicable::NoUnits };
+                let why = if facts.encoded {
+                    NotApplicable::Encoding
+                } else {
+                    NotApplicable::NoUnits
+                };
                 execution.settle(step, Fate::NotApplicable(why));
             } else if let Err(why) = stages.add(step, planned, facts) {
                 execution.settle(step, Fate::NotApplicable(why));
@@ -158,15 +162,28 @@ impl Stages {
             && self.buckets.is_empty())
     }
 
-    fn add(&mut self, step: usize, planned: Rc<Planned>, facts: BodyFacts) -> Result<(), NotApplicable> {
+    fn add(
+        &mut self,
+        step: usize,
+        planned: Rc<Planned>,
+        facts: BodyFacts,
+    ) -> Result<(), NotApplicable> {
         let effect = &planned.effect;
         match effect {
             Effect::Pace { rate, .. } => self.add_pace(step, *rate, planned.clone()),
-            Effect::Transform { stage: Stage::Corrupt { how, skip }, sub_seed, .. } => {
-                let damager = Damager::new(step, planned.clone(), *how, *skip, *sub_seed, facts.length)?;
+            Effect::Transform {
+                stage: Stage::Corrupt { how, skip },
+                sub_seed,
+                ..
+            } => {
+                let damager =
+                    Damager::new(step, planned.clone(), *how, *skip, *sub_seed, facts.length)?;
                 self.damagers.push(damager);
             }
-            Effect::Transform { stage: Stage::Truncate { at, length }, .. } => {
+            Effect::Transform {
+                stage: Stage::Truncate { at, length },
+                ..
+            } => {
                 let position = cut_position(*at, facts.length)?;
                 let fix = *length == CutLength::Fix && facts.can_fix_length;
                 if fix {
@@ -175,17 +192,28 @@ impl Stages {
                         _ => FixedCut::Unknown,
                     });
                 }
-                self.points.push(Point::new(step, planned.clone(), position, Act::Cut { fix }));
+                self.points.push(Point::new(
+                    step,
+                    planned.clone(),
+                    position,
+                    Act::Cut { fix },
+                ));
             }
-            Effect::Wait { time: WaitTime::Each { law, sub_seed }, at, .. } => {
+            Effect::Wait {
+                time: WaitTime::Each { law, sub_seed },
+                at,
+                ..
+            } => {
                 let tokens_only = *at == Phase::BetweenTokens;
-                let between = Between::new(step, planned.clone(), tokens_only, law.clone(), *sub_seed);
+                let between =
+                    Between::new(step, planned.clone(), tokens_only, law.clone(), *sub_seed);
                 self.between.push(between);
             }
             effect => {
                 let position = Position::of(effect.phase()).ok_or(NotApplicable::Phase)?;
                 let act = Act::of(effect).ok_or(NotApplicable::Phase)?;
-                self.points.push(Point::new(step, planned.clone(), position, act));
+                self.points
+                    .push(Point::new(step, planned.clone(), position, act));
             }
         }
         Ok(())
@@ -194,13 +222,26 @@ impl Stages {
     fn add_pace(&mut self, step: usize, rate: Rate, planned: Rc<Planned>) {
         match rate {
             Rate::Bytes { per_second, burst } => {
-                self.buckets.push(Bucket::new(step, planned, per_second, burst));
+                self.buckets
+                    .push(Bucket::new(step, planned, per_second, burst));
             }
             Rate::Tokens { gap } => {
-                self.gaps.push(Gap { step, planned, tokens_only: true, gap, last_leave: None });
+                self.gaps.push(Gap {
+                    step,
+                    planned,
+                    tokens_only: true,
+                    gap,
+                    last_leave: None,
+                });
             }
             Rate::Units { gap } => {
-                self.gaps.push(Gap { step, planned, tokens_only: false, gap, last_leave: None });
+                self.gaps.push(Gap {
+                    step,
+                    planned,
+                    tokens_only: false,
+                    gap,
+                    last_leave: None,
+                });
             }
         }
     }
@@ -346,7 +387,9 @@ impl Stages {
 
     /// Whether the body's units report that the answer failed although its status says otherwise.
     pub(super) fn saw_error(&self) -> bool {
-        self.framer.as_ref().is_some_and(|framer| framer.saw_error())
+        self.framer
+            .as_ref()
+            .is_some_and(|framer| framer.saw_error())
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
@@ -356,8 +399,18 @@ impl Stages {
 
 fn paces_units(effect: &Effect) -> bool {
     match effect {
-        Effect::Pace { rate: Rate::Tokens { .. } | Rate::Units { .. }, .. } => true,
-        Effect::Transform { stage: Stage::Truncate { at: Cut::Unit(_) | Cut::Token(_), .. }, .. } => true,
+        Effect::Pace {
+            rate: Rate::Tokens { .. } | Rate::Units { .. },
+            ..
+        } => true,
+        Effect::Transform {
+            stage:
+                Stage::Truncate {
+                    at: Cut::Unit(_) | Cut::Token(_),
+                    ..
+                },
+            ..
+        } => true,
         _ => false,
     }
 }

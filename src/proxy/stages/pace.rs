@@ -24,13 +24,25 @@ const NANO: u128 = 1_000_000_000;
 impl Bucket {
     pub(super) fn new(step: usize, planned: Rc<Planned>, per_second: u64, burst: u64) -> Self {
         let (per_second, burst) = (per_second.max(1), burst.max(1));
-        Self { step, planned, per_second, burst, nanobytes: u128::from(burst) * NANO, at: None }
+        Self {
+            step,
+            planned,
+            per_second,
+            burst,
+            nanobytes: u128::from(burst) * NANO,
+            at: None,
+        }
     }
 
     fn refill(&mut self, now: Instant) {
-        let since = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let since = self
+            .at
+            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         let gained = since.as_nanos().saturating_mul(u128::from(self.per_second));
-        self.nanobytes = self.nanobytes.saturating_add(gained).min(u128::from(self.burst) * NANO);
+        self.nanobytes = self
+            .nanobytes
+            .saturating_add(gained)
+            .min(u128::from(self.burst) * NANO);
         self.at = Some(now);
     }
 
@@ -38,7 +50,11 @@ impl Bucket {
     /// a hundredth of a second of the rate (or what is wanted, or the burst), to spare system calls.
     pub(super) fn allow(&mut self, wanted: usize, now: Instant) -> Result<usize, Instant> {
         self.refill(now);
-        let least = (self.per_second / 100).clamp(1, 64 * 1024).min(self.burst).min(wanted as u64).max(1);
+        let least = (self.per_second / 100)
+            .clamp(1, 64 * 1024)
+            .min(self.burst)
+            .min(wanted as u64)
+            .max(1);
         let have = u64::try_from(self.nanobytes / NANO).unwrap_or(u64::MAX);
         if have >= least {
             return Ok(usize::try_from(have).unwrap_or(usize::MAX).min(wanted));
@@ -61,10 +77,17 @@ mod tests {
     fn bucket(per_second: u64, burst: u64) -> Bucket {
         let rate = Rate::Bytes { per_second, burst };
         let planned = Planned {
-            token: RuleToken { rule: "r".into(), index: 0, epoch: 0 },
+            token: RuleToken {
+                rule: "r".into(),
+                index: 0,
+                epoch: 0,
+            },
             fault: "throttle",
             fault_index: 0,
-            effect: Effect::Pace { side: crate::call::Side::Response, rate },
+            effect: Effect::Pace {
+                side: crate::call::Side::Response,
+                rate,
+            },
         };
         Bucket::new(0, Rc::new(planned), per_second, burst)
     }
@@ -90,10 +113,18 @@ mod tests {
 
     #[test]
     fn a_rate_holds_to_the_nanosecond() {
-        for (per_second, burst, total) in [(1000, 100, 1100), (1, 1, 4), (3, 1, 10), (1 << 20, 4096, 1 << 22)] {
+        for (per_second, burst, total) in [
+            (1000, 100, 1100),
+            (1, 1, 4),
+            (3, 1, 10),
+            (1 << 20, 4096, 1 << 22),
+        ] {
             let want = (total as u64 - burst) as f64 / per_second as f64;
             let took = time_to_send(bucket(per_second, burst), total).as_secs_f64();
-            assert!(took >= want - 1e-9 && took <= want + 0.011, "{per_second}: {took} for {want}");
+            assert!(
+                took >= want - 1e-9 && took <= want + 0.011,
+                "{per_second}: {took} for {want}"
+            );
         }
     }
 }

@@ -50,7 +50,10 @@ impl Act {
             Effect::Blackhole { time, .. } => Some(Self::Blackhole(*time)),
             Effect::Close { .. } => Some(Self::Close),
             Effect::Reset { .. } => Some(Self::Reset),
-            Effect::Wait { time: WaitTime::Once(time), .. } => Some(Self::Wait(*time)),
+            Effect::Wait {
+                time: WaitTime::Once(time),
+                ..
+            } => Some(Self::Wait(*time)),
             _ => None,
         }
     }
@@ -78,6 +81,12 @@ pub(super) struct Point {
 
 impl Point {
     pub(super) fn new(step: usize, planned: Rc<Planned>, position: Position, act: Act) -> Self {
-        Self { step, planned, position, act, taken: false }
+        Self {
+            step,
+            planned,
+            position,
+            act,
+            taken: false,
+        }
     }
 }

@@ -49,7 +49,9 @@ pub(in crate::proxy) enum BodyEnd {
     /// A rule cut it, and the message stayed well-formed.
     Cut,
     /// A rule wrote an error event; whether the message stayed well-formed.
-    Error { well_formed: bool },
+    Error {
+        well_formed: bool,
+    },
     /// RST, by a rule.
     Reset,
     SinkGone(io::Error),
@@ -79,7 +81,10 @@ pub(in crate::proxy) struct Pump<'s> {
 
 impl std::fmt::Debug for Pump<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pump").field("outlet", &self.outlet).field("written", &self.written).finish_non_exhaustive()
+        f.debug_struct("Pump")
+            .field("outlet", &self.outlet)
+            .field("written", &self.written)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +99,18 @@ impl<'s> Pump<'s> {
         error_event: &'s dyn Fn(&Answer) -> Option<Vec<u8>>,
     ) -> Self {
         let watch_sink = false;
-        Self { source, sink, outlet, stages, execution, activity, watch_sink, error_event, written: 0, ended: false }
+        Self {
+            source,
+            sink,
+            outlet,
+            stages,
+            execution,
+            activity,
+            watch_sink,
+            error_event,
+            written: 0,
+            ended: false,
+        }
     }
 
     /// Moves the body to its end.
@@ -134,7 +150,9 @@ impl<'s> Pump<'s> {
         let scanned = self
             .source
             .scanner
-            .scan(self.source.buffer, |payload| stages.push(payload, now, execution))
+            .scan(self.source.buffer, |payload| {
+                stages.push(payload, now, execution)
+            })
             .map_err(BodyEnd::SourceMalformed)?;
         self.source.buffer.consume(scanned.wire);
         if scanned.done {
@@ -166,12 +184,18 @@ impl<'s> Pump<'s> {
     }
 
     async fn fill(&mut self) -> Result<(), BodyEnd> {
-        self.while_reading(std::future::pending::<()>(), true).await.map(drop)
+        self.while_reading(std::future::pending::<()>(), true)
+            .await
+            .map(drop)
     }
 
     /// Awaits something while the source is read ahead and the sink is watched. With `once`, the
     /// first bytes that come end it too.
-    async fn while_reading<F: Future>(&mut self, wait: F, once: bool) -> Result<Option<F::Output>, BodyEnd> {
+    async fn while_reading<F: Future>(
+        &mut self,
+        wait: F,
+        once: bool,
+    ) -> Result<Option<F::Output>, BodyEnd> {
         let mut wait = pin!(wait);
         poll_fn(|context| {
             if let Poll::Ready(output) = wait.as_mut().poll(context) {
@@ -194,7 +218,9 @@ impl<'s> Pump<'s> {
                 return Poll::Pending;
             }
             match self.sink.poll_peer_closed(context) {
-                Poll::Ready(()) => Poll::Ready(Err(BodyEnd::SinkGone(io::ErrorKind::ConnectionAborted.into()))),
+                Poll::Ready(()) => Poll::Ready(Err(BodyEnd::SinkGone(
+                    io::ErrorKind::ConnectionAborted.into(),
+                ))),
                 Poll::Pending => Poll::Pending,
             }
         })
@@ -227,7 +253,9 @@ impl<'s> Pump<'s> {
     async fn wait_between(&mut self, kind: UnitKind, arrival: Instant) -> Result<(), BodyEnd> {
         for index in 0..self.stages.between.len() {
             let between = &mut self.stages.between[index];
-            let Some(due) = between.due(kind, arrival, self.execution) else { continue };
+            let Some(due) = between.due(kind, arrival, self.execution) else {
+                continue;
+            };
             let (step, token) = (between.step, between.planned.token.clone());
             if self.hold_until(step, due, token).await? == Waited::Revoked {
                 self.stages.between[index].forget_shift();
@@ -239,7 +267,9 @@ impl<'s> Pump<'s> {
     async fn wait_gaps(&mut self, kind: UnitKind) -> Result<(), BodyEnd> {
         for index in 0..self.stages.gaps.len() {
             let gap = &self.stages.gaps[index];
-            if (gap.tokens_only && kind != UnitKind::Token) || !self.execution.is_live(&gap.planned.token) {
+            if (gap.tokens_only && kind != UnitKind::Token)
+                || !self.execution.is_live(&gap.planned.token)
+            {
                 continue;
             }
             let Some(last) = gap.last_leave else { continue };
@@ -269,7 +299,14 @@ impl<'s> Pump<'s> {
         execution.count_wait(step, start.elapsed());
         let waited = waited.inspect_err(|_| execution.settle(step, Fate::Applied))?;
         let waited = waited.unwrap_or(Waited::Elapsed);
-        execution.settle(step, if waited == Waited::Revoked { Fate::Revoked } else { Fate::Applied });
+        execution.settle(
+            step,
+            if waited == Waited::Revoked {
+                Fate::Revoked
+            } else {
+                Fate::Applied
+            },
+        );
         Ok(waited)
     }
 
@@ -343,12 +380,16 @@ impl<'s> Pump<'s> {
         time: Option<Duration>,
     ) -> Result<(), BodyEnd> {
         let execution = self.execution;
-        self.while_reading(execution.hold(step, token, time), false).await.map(drop)
+        self.while_reading(execution.hold(step, token, time), false)
+            .await
+            .map(drop)
     }
 
     /// The protocol's own error event, as its servers write it into a stream that fails.
     async fn error(&mut self, answer: &Answer) -> Result<BodyEnd, BodyEnd> {
-        let Some(event) = (self.error_event)(answer) else { return Ok(BodyEnd::Closed) };
+        let Some(event) = (self.error_event)(answer) else {
+            return Ok(BodyEnd::Closed);
+        };
         // A body of known length has no place for it but in place of bytes that never come.
         self.write_payload(&event).await?;
         let well_formed = self.outlet == Outlet::Chunked;
