@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use globset::GlobSet;
 
+use crate::call::Field;
+pub use crate::energy::EnergySettings;
 use crate::protocol::Dialect;
 pub use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::RuleSet;
@@ -40,6 +42,23 @@ pub struct ListenerSpec {
     pub hide_origin: bool,
     /// What is observed of calls that no rule touches.
     pub observe: Observe,
+}
+
+impl ListenerSpec {
+    /// Where a call goes and how it is read: as the first route that matches says, else as the
+    /// listener does. `host` as the client named it; `path` without its query.
+    pub fn route(
+        &self,
+        host: Option<&str>,
+        path: &str,
+        fields: &[Field<'_>],
+    ) -> (usize, ProtocolSpec) {
+        let route = self.routes.iter().find(|it| it.matches(host, path, fields));
+        match route {
+            Some(route) => (route.upstream, route.protocol.unwrap_or(self.protocol)),
+            None => (self.upstream, self.protocol),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +94,39 @@ pub struct RouteSpec {
     pub headers: Vec<(String, String)>,
     pub upstream: usize,
     pub protocol: Option<ProtocolSpec>,
+}
+
+impl RouteSpec {
+    /// Whether all that is given matches.
+    pub fn matches(&self, host: Option<&str>, path: &str, fields: &[Field<'_>]) -> bool {
+        let has = |name: &str, value: &str| {
+            fields.iter().any(|field| {
+                field.name.eq_ignore_ascii_case(name) && field.value == value.as_bytes()
+            })
+        };
+        self.host.as_deref().is_none_or(|it| host_matches(it, host))
+            && self.path.as_ref().is_none_or(|it| it.is_match(path))
+            && self.headers.iter().all(|(name, value)| has(name, value))
+    }
+}
+
+/// Whether a client's host is the wanted one, or below `*.wanted`; without port and case.
+fn host_matches(wanted: &str, host: Option<&str>) -> bool {
+    let Some(host) = host else { return false };
+    let name = match host.rsplit_once(':') {
+        // The colons of an IPv6 address are inside its brackets.
+        Some((name, port)) if !port.contains(']') => name,
+        _ => host,
+    };
+    match wanted.strip_prefix('*') {
+        Some(suffix) => {
+            name.len() > suffix.len()
+                && name
+                    .get(name.len() - suffix.len()..)
+                    .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        }
+        None => name.eq_ignore_ascii_case(wanted),
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,14 +200,30 @@ pub enum AdminBind {
     Unix(PathBuf),
 }
 
-/// What the energy engine is built from.
-#[derive(Clone, Debug, Default)]
-pub struct EnergySettings {
-    pub meters: Vec<crate::energy::MeterSpec>,
-    pub interval: Option<Duration>,
-    /// By index of the upstream.
-    pub upstreams: Vec<crate::energy::UpstreamSource>,
-    /// Roots in place of `/sys` and `/proc`.
-    pub sysfs_root: Option<PathBuf>,
-    pub procfs_root: Option<PathBuf>,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_takes_what_matches_all_of_it() {
+        let path = globset::Glob::new("/v2/**").ok();
+        let route = RouteSpec {
+            host: Some("*.example.com".into()),
+            path: path.and_then(|it| GlobSet::builder().add(it).build().ok()),
+            headers: vec![("x-tenant".into(), "a".into())],
+            upstream: 1,
+            protocol: None,
+        };
+        let tenant = |value| Field {
+            name: "X-Tenant",
+            value,
+        };
+        let matches = |host, path, value| route.matches(Some(host), path, &[tenant(value)]);
+        assert!(matches("M.Example.com:80", "/v2/models", b"a"));
+        assert!(!matches("example.com", "/v2/models", b"a"));
+        assert!(!matches("m.example.com", "/v1/models", b"a"));
+        assert!(!matches("m.example.com", "/v2/models", b"b"));
+        assert!(!route.matches(None, "/v2/models", &[tenant(b"a")]));
+        assert!(host_matches("[::1]", Some("[::1]:80")));
+    }
 }

@@ -1,1 +1,158 @@
-//! Arguments, one file a subcommand; exit codes.
+//! Arguments, one file a subcommand; exit codes. Tables for people, `--json` for programs.
+
+mod check;
+mod completions;
+mod console;
+mod doctor;
+mod health;
+mod init;
+mod meters;
+mod protocols;
+mod render;
+mod run;
+mod schema;
+mod version;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::console::Console;
+use crate::app::StartError;
+use crate::config::Problems;
+
+/// Breaks calls to model servers and feature stores on purpose, within limits that hold, and tells
+/// what each failure did to the users and what it cost.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hormesis",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 fine, 1 deviated or unhealthy, 2 usage or configuration, 3 could not run.\n\
+                  Start with `hormesis demo`, or `hormesis init > hormesis.toml`."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Colour on a terminal (unless NO_COLOR is set), always, or never.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: ColorChoice,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ColorChoice {
+    Always,
+    #[default]
+    Auto,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArguments),
+    Init(init::InitArguments),
+    Check(check::CheckArguments),
+    Schema(schema::SchemaArguments),
+    Protocols(protocols::ProtocolsArguments),
+    Meters(meters::MetersArguments),
+    Doctor(doctor::DoctorArguments),
+    Health(health::HealthArguments),
+    Completions(completions::CompletionsArguments),
+    Version(version::VersionArguments),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Fine = 0,
+    /// What was looked at is not as it should be.
+    Deviated = 1,
+    /// The arguments or the configuration are wrong.
+    Usage = 2,
+    CannotRun = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The arguments fit the grammar, but not each other or the world.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// Reads the process's arguments and runs the command they name.
+pub fn main() -> ExitCode {
+    // Wrong arguments end here: clap tells what is wrong, what was meant, and exits with 2.
+    let arguments = Arguments::parse();
+    let mut console = Console::of_process(arguments.color);
+    match dispatch(arguments.command, &mut console) {
+        Ok(code) => code,
+        Err(error) => explain_failure(&error, &console),
+    }
+}
+
+fn dispatch(command: Command, console: &mut Console) -> anyhow::Result<ExitCode> {
+    let exit = match command {
+        Command::Run(arguments) => return run::run(arguments, console),
+        Command::Init(arguments) => init::run(&arguments, console),
+        Command::Check(arguments) => check::run(&arguments, console),
+        Command::Schema(arguments) => schema::run(&arguments, console),
+        Command::Protocols(arguments) => protocols::run(&arguments, console),
+        Command::Meters(arguments) => meters::run(&arguments, console),
+        Command::Doctor(arguments) => doctor::run(&arguments, console),
+        Command::Health(arguments) => health::run(&arguments, console),
+        Command::Completions(arguments) => completions::run(&arguments, console),
+        Command::Version(arguments) => version::run(&arguments, console),
+    };
+    Ok(exit?.into())
+}
+
+/// Says why a command failed and turns it into an exit code, in this one place.
+fn explain_failure(error: &anyhow::Error, console: &Console) -> ExitCode {
+    if let Some(problems) = error.downcast_ref::<Problems>() {
+        console.problems(problems.iter());
+        return Exit::Usage.into();
+    }
+    let broken_pipe = error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe);
+    if broken_pipe {
+        // `hormesis faults | head` is no failure.
+        return Exit::Fine.into();
+    }
+    console.complain(format_args!("error: {error:#}"));
+    let taken = error
+        .downcast_ref::<StartError>()
+        .is_some_and(StartError::is_usage);
+    if taken || error.is::<UsageError>() {
+        Exit::Usage.into()
+    } else {
+        Exit::CannotRun.into()
+    }
+}
+
+/// The process's environment, read by name and by nobody else.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_of_arguments_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,5 +1,46 @@
-//! Configuration files: serde structs, one file a section; all problems at once.
+//! Configuration files: serde structs, one file a section. All problems of all files are told at
+//! once, each with its place and the way out; what passes compiles to a [`Snapshot`].
+//!
+//! [`Snapshot`]: crate::snapshot::Snapshot
 
+mod address;
+mod admin;
+mod document;
+mod energy;
+mod expand;
+mod files;
+mod hint;
+mod inputs;
+mod listener;
+mod log;
+mod peer_limits;
+mod problem;
+mod protocols;
+mod reference;
+mod resolve;
 mod rule;
+mod safety;
+mod schema;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod upstream;
 
+pub use address::{AddressError, parse_bind};
+pub use admin::{AdminConfig, HealthConfig, parse_admin};
+pub use energy::EnergyConfig;
+pub use expand::Environment;
+pub use files::{inline, load, read_sources};
+pub use inputs::Inputs;
+pub use listener::{ListenerConfig, ObserveConfig, RouteConfig};
+pub use log::{Decisions, LogConfig};
+pub use peer_limits::PeerLimitsConfig;
+pub use problem::{Place, Problem, Problems, Severity};
+pub use reference::reference;
+pub use resolve::{Resolved, resolve};
 pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
+pub use safety::SafetyConfig;
+pub use schema::{Config, schema};
+pub use source::Source;
+pub use upstream::{UpstreamConfig, UpstreamEnergyConfig};

@@ -189,6 +189,14 @@ impl Handle {
         self.0.live.ring();
     }
 
+    /// Disarms rules whose time is over. To be called every now and then.
+    pub fn expire(&self) {
+        let expired = self.0.live.snapshot().rules.expire(self.0.live.elapsed());
+        if expired > 0 {
+            self.0.live.ring();
+        }
+    }
+
     /// A listener is bound and accepts.
     pub fn listener_bound(&self, listener: &str, address: impl fmt::Display) {
         let address = address.to_string();

@@ -1,31 +1,37 @@
 //! The energy of calls, seen from outside the model server: meters, windows, the split of each
 //! window among calls. It knows when work was under way upstream, never what calls carry.
+//!
+//! ```text
+//! workers ─ ActivitySender ═ ring ═▶ Sampler ─▶ Attribution ─▶ CallEnergy, Totals
+//!                        meters, /proc ─▶ Windows ─┘
+//! ```
+//!
+//! For each source `calls + self + others + unattributed + idle + gap = meter`, exact in µJ.
 
+pub mod attribution;
+mod chain;
+mod engine;
+mod figure;
+pub mod idle;
 pub mod ledger;
+pub mod meter;
+pub mod process;
+pub mod reading;
+mod sampler;
+mod settings;
+pub mod split;
+mod told;
+mod totals;
+pub mod window;
 
-use std::path::PathBuf;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// A meter as configured.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum MeterSpec {
-    /// Watts that somebody assumes.
-    Constant { watts: f64 },
-}
-
-/// Where an upstream's work shows on this machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamSource {
-    pub process: Option<ProcessSource>,
-}
-
-/// How the process of a model server is found; its whole tree counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ProcessSource {
-    PidFile(PathBuf),
-    Port(u16),
-}
+pub use self::chain::{MeterState, MeterStatus, SourceStatus};
+pub use self::engine::{Engine, EngineHandle, Sink};
+pub use self::figure::{CallEnergy, Flag, Flags};
+pub use self::ledger::{ActivitySender, Finish, Rings};
+pub use self::meter::{METERS, MeterInfo, MeterSpec, Unavailable};
+pub use self::reading::{Domain, Tier};
+pub use self::sampler::{EnergyStatus, Sampler};
+pub use self::settings::{
+    EnergySettings, IdlePolicy, IdleSettings, ProcessSource, UpstreamSource, Watts,
+};
+pub use self::totals::{Class, ClassTotal, EnergyOutcome, OutcomeSum, SourceTotals, Totals};

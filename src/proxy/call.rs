@@ -4,8 +4,10 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::call::{Call, Description, Outcome};
@@ -18,7 +20,7 @@ use crate::proxy::execution::Execution;
 use crate::proxy::rescue::Failure;
 use crate::proxy::worker::{Generation, Target, Worker};
 use crate::record::{Facts, Record, SlotCounters, Timing};
-use crate::rule::{Admissions, Course, Decision, Verdict, decide};
+use crate::rule::{Admissions, Course, Decision, RuleCell, RuleSet, Verdict, decide};
 
 /// One downstream connection.
 #[derive(Debug)]
@@ -39,6 +41,33 @@ pub(in crate::proxy) struct Decided {
     pub(in crate::proxy) execution: Rc<Execution>,
     /// Gives the places in limits back, on every path.
     pub(in crate::proxy) _admissions: Admissions,
+    pub(in crate::proxy) _acting: Acting,
+}
+
+/// Shows, for as long as it lives, that rules act on a call: their gauges come back to zero on every
+/// path.
+#[derive(Debug)]
+pub(in crate::proxy) struct Acting(SmallVec<[Arc<RuleCell>; 2]>);
+
+impl Acting {
+    fn new(rules: &RuleSet, verdicts: &[Verdict]) -> Self {
+        let cells = verdicts.iter().filter(|verdict| verdict.is_hit());
+        let cells: SmallVec<[Arc<RuleCell>; 2]> = cells
+            .filter_map(|verdict| rules.cells().get(verdict.token.index as usize).cloned())
+            .collect();
+        for cell in &cells {
+            cell.counters.active.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(cells)
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        for cell in &self.0 {
+            cell.counters.active.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What a record tells of the request, kept because the head's buffer is used again.
@@ -157,6 +186,7 @@ impl<'s> InFlight<'s> {
             // A rule panicked and is disarmed: what it does elsewhere ends too.
             live.ring();
         }
+        let acting = Acting::new(rules, &decision.verdicts);
         let course = Course::new(decision.plan, snapshot.safety.max_faults_per_call);
         let timer = self.session.worker.timer.clone();
         let max_delay = snapshot.safety.max_delay_per_call;
@@ -166,6 +196,7 @@ impl<'s> InFlight<'s> {
             answers,
             execution: Rc::new(Execution::new(course, Arc::clone(rules), timer, max_delay)),
             _admissions: admissions,
+            _acting: acting,
         });
         true
     }

@@ -193,7 +193,7 @@ impl Execution {
     pub(super) fn draw_budget(&self, index: usize, time: Option<Duration>) -> Duration {
         let left = self.budget.get();
         let allowed = time.map_or(left, |time| time.min(left));
-        self.budget.set(left - allowed);
+        self.budget.set(left.saturating_sub(allowed));
         if time != Some(allowed) {
             self.settle(index, Fate::Clamped);
         }

@@ -23,8 +23,6 @@ pub(super) enum Failure {
     ClientSlow,
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("too many connections on this listener")]
-    Overloaded,
     #[error("the upstream's body is malformed: {0}")]
     UpstreamBody(ChunkedError),
     #[error("the upstream closed the connection before it answered")]
@@ -66,7 +64,6 @@ impl Failure {
             | Self::UpstreamHead(_)
             | Self::UpstreamReset(_)
             | Self::UpstreamShort => (Some(502), Origin::Upstream, Outcome::UpstreamError),
-            Self::Overloaded => (Some(503), Origin::Proxy, Outcome::Rejected),
         };
         Rescue {
             status,

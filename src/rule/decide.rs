@@ -42,6 +42,17 @@ pub enum VerdictKind {
     Missed,
 }
 
+impl Verdict {
+    pub fn is_hit(&self) -> bool {
+        self.kind == VerdictKind::Hit
+    }
+
+    /// Whether only a dry run kept it from acting.
+    pub fn would_fire(&self) -> bool {
+        self.kind == VerdictKind::Denied(Denied::DryRun)
+    }
+}
+
 /// The verdicts of all selecting rules, and the plan of those that hit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {

@@ -1,13 +1,14 @@
 //! Rules compiled for the listeners they watch.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use globset::GlobSet;
 use smallvec::SmallVec;
 
 use crate::call::Moment;
-use crate::effect::RuleToken;
+use crate::effect::{Fate, RuleToken};
 use crate::rule::cell::micros;
 use crate::rule::listener::Entry;
 use crate::rule::{ListenerRules, RuleCell, RuleSpec, Selected};
@@ -123,14 +124,29 @@ impl RuleSet {
             .is_some_and(|cell| cell.is_armed() && cell.epoch() == token.epoch)
     }
 
+    /// Counts what became of one planned effect.
+    pub fn count_fate(&self, token: &RuleToken, fate: &Fate) {
+        let Some(cell) = self.cells.get(token.index as usize) else {
+            return;
+        };
+        let counters = &cell.counters;
+        let counter = match fate {
+            Fate::Applied | Fate::Clamped => &counters.applied,
+            Fate::NotApplicable(_) => &counters.not_applicable,
+            Fate::Revoked => &counters.revoked,
+            Fate::Superseded => &counters.superseded,
+            Fate::NotReached => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Disarms the rules whose time to live is over, and tells how many. The caller rings the
     /// workers if there were any.
     pub fn expire(&self, at: Duration) -> usize {
         let now = micros(at);
-        let expired = self
-            .cells
-            .iter()
-            .filter(|cell| cell.expires_at_micros().is_some_and(|end| end <= now));
+        let expired = self.cells.iter().filter(|cell| {
+            cell.is_armed() && cell.expires_at_micros().is_some_and(|end| end <= now)
+        });
         expired.map(|cell| cell.disarm()).count()
     }
 

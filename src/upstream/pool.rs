@@ -41,6 +41,7 @@ impl Pool {
     }
 
     /// A pool of the same upstream for the next generation: kept connections move along.
+    #[must_use]
     pub fn hand_over(&self) -> Self {
         Self {
             spec: self.spec.clone(),

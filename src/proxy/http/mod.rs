@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::error::ignore;
 use crate::http1::{Request, leading_blank_lines, parse_request};
-use crate::io::{Buffer, Stream};
+use crate::io::Buffer;
 use crate::proxy::call::Session;
 use crate::proxy::rescue::Failure;
 

@@ -12,7 +12,7 @@ use crate::protocol::UnitKind;
 use crate::proxy::execution::Execution;
 
 /// A wait at each of the positions of a `between-…` phase. Unit k leaves at
-/// `arrival(k) + d₂ + … + d_k`, and never less than its arrival gap plus d_k after unit k − 1.
+/// `arrival(k) + d₂ + … + d_k`, and never less than its arrival gap plus `d_k` after unit k − 1.
 #[derive(Debug)]
 pub(super) struct Between {
     pub(super) step: usize,

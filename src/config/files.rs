@@ -1,0 +1,115 @@
+//! From paths to sources.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Inputs, Problem, Problems, Resolved, Severity, Source, resolve};
+
+/// A larger file is no configuration: a thousand rules are a third of a megabyte.
+const MOST_BYTES: u64 = 8 << 20;
+
+/// Loads files, and the `*.toml` files of directories in the order of their names, as one
+/// configuration.
+pub fn load(paths: &[PathBuf], inputs: &Inputs<'_>) -> Result<Resolved, Problems> {
+    resolve(&read_sources(paths)?, inputs)
+}
+
+/// What `--upstream URL --listen ADDR` stands for: the same configuration as a file of a few
+/// lines.
+pub fn inline(
+    upstream: &str,
+    listen: &str,
+    protocol: Option<&str>,
+    inputs: &Inputs<'_>,
+) -> Result<Resolved, Problems> {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let protocol = protocol.map_or(String::new(), |it| format!("protocol = {}\n", quoted(it)));
+    let text = format!(
+        "[upstreams.upstream]\nendpoints = [{}]\n[listeners.listener]\nbind = {}\nupstream = \"upstream\"\n{protocol}",
+        quoted(upstream),
+        quoted(listen),
+    );
+    resolve(&[Arc::new(Source::new("command line", text))], inputs)
+}
+
+/// Reads files and directories; everything that cannot be read is a problem.
+pub fn read_sources(paths: &[PathBuf]) -> Result<Vec<Arc<Source>>, Problems> {
+    let mut problems = Problems::default();
+    let mut sources = Vec::new();
+    for path in paths {
+        let files = if path.is_dir() {
+            directory(path, &mut problems)
+        } else {
+            vec![path.clone()]
+        };
+        for file in files {
+            match read_file(&file) {
+                Ok(text) => {
+                    sources.push(Arc::new(Source::new(file.display().to_string(), text)));
+                }
+                Err((message, help)) => problems.push(unreadable(message, help)),
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(sources)
+    } else {
+        Err(problems)
+    }
+}
+
+fn directory(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut files: Vec<PathBuf> = match entries {
+        Ok(entries) => entries.into_iter().map(|it| it.path()).collect(),
+        Err(error) => {
+            let message = format!("cannot list {}: {error}", path.display());
+            problems.push(unreadable(message, None));
+            return Vec::new();
+        }
+    };
+    files.retain(|it| it.extension().is_some_and(|it| it == "toml") && !it.is_dir());
+    files.sort();
+    if files.is_empty() {
+        let message = format!("no *.toml file in {}", path.display());
+        problems.push(unreadable(message, None));
+    }
+    files
+}
+
+fn read_file(path: &Path) -> Result<String, (String, Option<String>)> {
+    let shown = path.display();
+    let cannot = |error: std::io::Error| {
+        let help = (error.kind() == std::io::ErrorKind::NotFound)
+            .then(|| "`hormesis init > hormesis.toml` writes one to start from".to_owned());
+        (format!("cannot read {shown}: {error}"), help)
+    };
+    let mut bytes = Vec::new();
+    // Bounded, so that a device or a pipe without end is refused and not read.
+    fs::File::open(path)
+        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err((
+            format!("{shown} is larger than {} MiB", MOST_BYTES >> 20),
+            Some("split it: a directory of files is read as one configuration".into()),
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .split(|byte| *byte == b'\n')
+            .count();
+        (format!("{shown}:{line}: not UTF-8"), None)
+    })
+}
+
+fn unreadable(message: String, help: Option<String>) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        message,
+        help,
+        place: None,
+    }
+}

@@ -1,0 +1,189 @@
+//! Listeners and their routes.
+
+use std::sync::Arc;
+
+use super::binds::Binds;
+use super::names::Names;
+use super::upstreams::Upstream;
+use crate::config::address::{Carried, parse_bind};
+use crate::config::document::Document;
+use crate::config::hint::unknown_name;
+use crate::config::protocols::{self, CARRIED_AS_TCP};
+use crate::config::safety::{glob_set, path_glob};
+use crate::config::tree::Located;
+use crate::config::{ListenerConfig, ObserveConfig, Problems};
+use crate::snapshot::{ListenerSpec, Observe, ProtocolSpec, RouteSpec};
+
+/// What all listeners are resolved against.
+struct Around<'a> {
+    upstreams: &'a [Upstream],
+    names: Names<'a>,
+}
+
+/// The listeners in the order of the document; `None` where one is wrong.
+pub(super) fn resolve(
+    document: &Document<'_>,
+    upstreams: &[Upstream],
+    binds: &mut Binds,
+    problems: &mut Problems,
+) -> Vec<Option<ListenerSpec>> {
+    let around = Around {
+        upstreams,
+        names: Names::new("upstream", document.upstreams.keys(), document.partial),
+    };
+    let mut specs = Vec::with_capacity(document.listeners.len());
+    for (name, named) in &document.listeners {
+        let spec = named
+            .table
+            .as_ref()
+            .and_then(|located| listener(&around, name, located, binds, problems));
+        specs.push(spec);
+    }
+    specs
+}
+
+fn listener(
+    around: &Around<'_>,
+    name: &str,
+    located: &Located<'_, ListenerConfig>,
+    binds: &mut Binds,
+    problems: &mut Problems,
+) -> Option<ListenerSpec> {
+    let config = &located.value;
+    let bind = match parse_bind(&config.bind) {
+        Ok(bind) => {
+            let what = format!("listener `{name}`");
+            binds.add(bind.clone(), what, located.node.place("bind"), problems);
+            Some(bind)
+        }
+        Err(error) => {
+            located.error(problems, "bind", error.message, error.help);
+            None
+        }
+    };
+    let upstream = around
+        .names
+        .index(located, "upstream", &config.upstream, problems);
+    let protocol = match &config.protocol {
+        Some(name) => protocol(located, "protocol", name, problems),
+        None => upstream.and_then(|index| implied(&around.upstreams[index], problems)),
+    };
+    let routes: Option<Vec<_>> = (0..config.routes.len())
+        .map(|index| route(around, located, index, problems))
+        .collect();
+    if !config.routes.is_empty() && matches!(protocol, Some(ProtocolSpec::Tcp)) {
+        let help = "name the protocol of the listener, or leave the routes out".to_owned();
+        let message = "a listener that carries bytes has no host, path or header to route by";
+        located.error(problems, "routes", message, help);
+    }
+    let place = located.node.place("bind");
+    Some(ListenerSpec {
+        name: Arc::from(name),
+        bind: bind?,
+        place: place.source.place(&place.span),
+        protocol: protocol?,
+        upstream: upstream?,
+        routes: routes?,
+        hide_origin: config.hide_origin,
+        observe: observe(&config.observe),
+    })
+}
+
+/// A protocol by its name.
+fn protocol(
+    located: &Located<'_, ListenerConfig>,
+    path: &str,
+    name: &str,
+    problems: &mut Problems,
+) -> Option<ProtocolSpec> {
+    let found = protocols::find(name);
+    if found.is_none() {
+        let hint = unknown_name("protocol", name, &protocols::names());
+        let help = if CARRIED_AS_TCP.contains(&name) {
+            Some(format!(
+                "this version carries {name} as plain bytes: write `protocol = \"tcp\"`"
+            ))
+        } else {
+            hint.help
+        };
+        located.error(problems, path, hint.message, help);
+    }
+    found
+}
+
+/// The protocol that the upstream's scheme says.
+fn implied(upstream: &Upstream, problems: &mut Problems) -> Option<ProtocolSpec> {
+    let (carried, place) = upstream.carried.as_ref()?;
+    match carried {
+        Carried::Http => protocols::find("http"),
+        Carried::Tcp => Some(ProtocolSpec::Tcp),
+        Carried::TcpFor(name) => {
+            let message = format!("{name} is carried as plain bytes: a call is a connection");
+            let help = format!(
+                "this version does not read {name} commands yet; write tcp:// to say so yourself"
+            );
+            problems.warning(Some(place.clone()), message, help);
+            Some(ProtocolSpec::Tcp)
+        }
+    }
+}
+
+fn route(
+    around: &Around<'_>,
+    located: &Located<'_, ListenerConfig>,
+    index: usize,
+    problems: &mut Problems,
+) -> Option<RouteSpec> {
+    let config = located.value.routes.get(index)?;
+    let at = |field: &str| format!("routes[{index}].{field}");
+    if config.host.is_none() && config.path.is_none() && config.headers.is_empty() {
+        let help = "give `host`, `path` or `headers`; what no route takes goes to the listener's own upstream".to_owned();
+        let message = "a route without a condition takes every call";
+        located.error(problems, &format!("routes[{index}]"), message, help);
+    }
+    let path = match config.path.as_deref().map(path_glob) {
+        Some(Ok(glob)) => glob_set([glob]).ok(),
+        Some(Err(error)) => {
+            let help =
+                "`*` stands for a segment, `**` for any number, `{a,b}` for either".to_owned();
+            located.error(problems, &at("path"), error.to_string(), help);
+            None
+        }
+        None => None,
+    };
+    let protocol = match &config.protocol {
+        Some(name) => Some(protocol(located, &at("protocol"), name, problems)?),
+        None => None,
+    };
+    if matches!(protocol, Some(ProtocolSpec::Tcp)) {
+        let help = "give tcp a listener of its own".to_owned();
+        located.error(
+            problems,
+            &at("protocol"),
+            "a route cannot turn to tcp",
+            help,
+        );
+    }
+    let upstream = around
+        .names
+        .index(located, &at("upstream"), &config.upstream, problems);
+    Some(RouteSpec {
+        host: config.host.as_ref().map(|it| it.to_ascii_lowercase()),
+        path,
+        headers: config
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect(),
+        upstream: upstream?,
+        protocol,
+    })
+}
+
+fn observe(wanted: &[ObserveConfig]) -> Observe {
+    Observe {
+        model: wanted.contains(&ObserveConfig::Model),
+        tokens: wanted.contains(&ObserveConfig::Tokens),
+        unit_times: wanted.contains(&ObserveConfig::UnitTimes),
+    }
+}

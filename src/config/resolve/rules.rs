@@ -1,0 +1,159 @@
+//! Rules: each by itself, and against the listeners they watch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::names::Names;
+use crate::call::Phase;
+use crate::config::document::Document;
+use crate::config::tree::Located;
+use crate::config::{Inputs, Place, Problems, RuleConfig};
+use crate::rule::{RuleSet, RuleSpec, Select, Setting};
+use crate::snapshot::{ListenerSpec, ProtocolSpec, Safety};
+
+/// The rules that are right, in the order of the document.
+pub(super) fn resolve(
+    document: &Document<'_>,
+    listeners: &[Option<ListenerSpec>],
+    problems: &mut Problems,
+) -> Vec<RuleSpec> {
+    let names = Names::new("listener", document.listeners.keys(), document.partial);
+    let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
+    let mut specs = Vec::with_capacity(document.rules.len());
+    for located in &document.rules {
+        let rule = &located.value;
+        if let Some(first) = seen.get(rule.name.as_str()) {
+            let at = first.source.place(&first.span);
+            let message = format!("two rules are named `{}`", rule.name);
+            located.error(problems, "name", message, format!("first at {at}"));
+        }
+        seen.entry(&rule.name)
+            .or_insert_with(|| located.node.place("name"));
+        let watched = watched(located, &names, listeners, problems);
+        match rule.resolve() {
+            Ok(spec) => {
+                if let Some(watched) = watched {
+                    check_places(located, &spec, &watched, problems);
+                    check_select(located, &spec, &watched, problems);
+                }
+                specs.push(spec);
+            }
+            Err(complaints) => {
+                for it in complaints {
+                    located.error(problems, &it.field, it.message, it.help);
+                }
+            }
+        }
+    }
+    specs
+}
+
+/// The rules as the data plane asks them.
+pub(super) fn compile(
+    specs: Vec<RuleSpec>,
+    listeners: &[ListenerSpec],
+    safety: &Safety,
+    inputs: &Inputs<'_>,
+) -> RuleSet {
+    let names: Vec<Arc<str>> = listeners.iter().map(|it| Arc::clone(&it.name)).collect();
+    RuleSet::compile(
+        specs,
+        &Setting {
+            listeners: &names,
+            never: &safety.never,
+            dry_run: safety.dry_run,
+            at: inputs.at,
+            previous: inputs.previous,
+        },
+    )
+}
+
+/// The listeners that a rule watches, as far as they are right; `None` where a name is unknown.
+fn watched<'l>(
+    located: &Located<'_, RuleConfig>,
+    names: &Names<'_>,
+    listeners: &'l [Option<ListenerSpec>],
+    problems: &mut Problems,
+) -> Option<Vec<&'l ListenerSpec>> {
+    let Some(named) = &located.value.listener else {
+        return Some(listeners.iter().flatten().collect());
+    };
+    let mut watched = Vec::new();
+    let mut all_known = true;
+    for (index, name) in named.as_slice().iter().enumerate() {
+        // A single name stands where a list would.
+        let element = format!("listener[{index}]");
+        match names.index(located, &element, name, problems) {
+            Some(found) => watched.extend(listeners.get(found).into_iter().flatten()),
+            None => all_known = false,
+        }
+    }
+    all_known.then_some(watched)
+}
+
+/// Refuses faults at positions that no listener of the rule has, or that one it names lacks.
+fn check_places(
+    located: &Located<'_, RuleConfig>,
+    spec: &RuleSpec,
+    watched: &[&ListenerSpec],
+    problems: &mut Problems,
+) {
+    let named = located.value.listener.is_some();
+    let is_tcp = |it: &&&ListenerSpec| matches!(it.protocol, ProtocolSpec::Tcp);
+    let Some(tcp) = watched.iter().find(is_tcp) else {
+        return;
+    };
+    if !named && !watched.iter().all(|it| is_tcp(&it)) {
+        return;
+    }
+    for (index, fault) in spec.faults.iter().enumerate() {
+        let Some(missing) = missing_on_tcp(fault.name, fault.fault.place().0) else {
+            continue;
+        };
+        let path = format!("faults[{index}].{}.at", fault.name);
+        let message = format!(
+            "listener `{}` carries bytes, which have no {missing}",
+            tcp.name
+        );
+        let help = "on tcp a fault acts at \"connect\", \"before-upstream\", { byte = N } or \"end\"; `disconnect` and `stall` take the place of errors";
+        located.error(problems, &path, message, help.to_owned());
+    }
+}
+
+/// What a fault needs that a connection of bytes does not have.
+fn missing_on_tcp(kind: &str, at: Phase) -> Option<&'static str> {
+    match at {
+        _ if kind == "abort" => Some("error to answer with"),
+        Phase::FirstToken | Phase::BetweenTokens | Phase::Token(_) => Some("tokens"),
+        at if at.needs_units() => Some("units"),
+        Phase::AfterUpstream => Some("answer that ends"),
+        _ => None,
+    }
+}
+
+/// Warns of a rule that asks bytes for what they do not tell: it would never select.
+fn check_select(
+    located: &Located<'_, RuleConfig>,
+    spec: &RuleSpec,
+    watched: &[&ListenerSpec],
+    problems: &mut Problems,
+) {
+    let all_tcp = watched
+        .iter()
+        .all(|it| matches!(it.protocol, ProtocolSpec::Tcp));
+    let of_connections = Select {
+        peer: spec.select.peer.clone(),
+        protocol: spec.select.protocol.clone(),
+        ..Select::default()
+    };
+    if !watched.is_empty() && all_tcp && *spec.select != of_connections {
+        problems.warning(
+            Some(located.node.place("select")),
+            format!(
+                "rule `{}` never selects a call: bytes tell of none of this",
+                spec.name
+            ),
+            "on tcp `select` knows `peer` and `protocol`".to_owned(),
+        );
+    }
+}

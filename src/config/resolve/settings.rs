@@ -1,0 +1,167 @@
+//! What is read once at start, and the limits that hold whatever rules say.
+
+use super::binds::Binds;
+use super::upstreams::Upstream;
+use crate::config::admin::parse_health;
+use crate::config::document::Document;
+use crate::config::safety::{glob_set, path_glob};
+use crate::config::{
+    AdminConfig, EnergyConfig, Inputs, LogConfig, Problems, SafetyConfig, parse_admin,
+};
+use crate::snapshot::{AdminBind, Bind, EnergySettings, LogSettings, Safety, Settings};
+
+/// More threads than this serve nobody.
+const MOST_WORKERS: usize = 256;
+
+pub(super) fn safety(
+    document: &Document<'_>,
+    inputs: &Inputs<'_>,
+    problems: &mut Problems,
+) -> Option<Safety> {
+    let default = SafetyConfig::default();
+    let config = document.safety.as_ref().map_or(&default, |it| &it.value);
+    let mut globs = Vec::with_capacity(config.never.len());
+    for (index, text) in config.never.iter().enumerate() {
+        match (path_glob(text), &document.safety) {
+            (Ok(glob), _) => globs.push(glob),
+            (Err(error), Some(located)) => {
+                let help = "`*` stands for a segment, `**` for any number".to_owned();
+                located.error(
+                    problems,
+                    &format!("never[{index}]"),
+                    error.to_string(),
+                    help,
+                );
+            }
+            (Err(_), None) => {}
+        }
+    }
+    if let Some(located) = &document.safety
+        && config.max_faults_per_call == 0
+    {
+        let help = "leave the rules out, or set `dry_run = true`".to_owned();
+        let message = "`max_faults_per_call` is 0, so no rule could act";
+        located.error(problems, "max_faults_per_call", message, help);
+    }
+    Some(Safety {
+        never: glob_set(globs).ok()?,
+        max_delay_per_call: config.max_delay_per_call.get(),
+        max_faults_per_call: config.max_faults_per_call,
+        dry_run: config.dry_run || inputs.dry_run,
+    })
+}
+
+pub(super) fn resolve(
+    document: &Document<'_>,
+    upstreams: &[Upstream],
+    binds: &mut Binds,
+    problems: &mut Problems,
+) -> Option<Settings> {
+    let admin = admin(document, binds, problems);
+    let health = health(document, binds, problems);
+    workers(document, problems);
+    if document.state_dir.is_none() && !document.partial {
+        problems.warning(
+            None,
+            "`state_dir` is not set: nothing outlives the process, a halt neither",
+            "for example `state_dir = \"/var/lib/hormesis\"`".to_owned(),
+        );
+    }
+    let log = document.log.as_ref();
+    Some(Settings {
+        workers: document.workers.as_ref().map(|it| it.value),
+        state_dir: document.state_dir.as_ref().map(|it| it.value.clone()),
+        admin: admin?,
+        health,
+        log: log.map_or_else(
+            || LogSettings::from(&LogConfig::default()),
+            |it| LogSettings::from(&it.value),
+        ),
+        energy: energy(document, upstreams, problems),
+    })
+}
+
+fn admin(document: &Document<'_>, binds: &mut Binds, problems: &mut Problems) -> Option<AdminBind> {
+    let Some(located) = &document.admin else {
+        let bind = parse_admin(&AdminConfig::default().bind).ok()?;
+        if let AdminBind::Tcp(address) = bind {
+            let help = "give the admin listener another: `[admin] bind = …`, or `off`";
+            binds.add_default(&Bind::Tcp(address), "the admin listener", help, problems);
+        }
+        return Some(bind);
+    };
+    let bind = match parse_admin(&located.value.bind) {
+        Ok(bind) => bind,
+        Err(error) => {
+            located.error(problems, "bind", error.message, error.help);
+            return None;
+        }
+    };
+    let taken = match &bind {
+        AdminBind::Off => None,
+        AdminBind::Tcp(address) => Some(Bind::Tcp(*address)),
+        AdminBind::Unix(path) => Some(Bind::Unix(path.clone())),
+    };
+    if let Some(taken) = taken {
+        let place = located.node.place("bind");
+        binds.add(taken, "the admin listener".into(), place, problems);
+    }
+    Some(bind)
+}
+
+fn health(
+    document: &Document<'_>,
+    binds: &mut Binds,
+    problems: &mut Problems,
+) -> Option<std::net::SocketAddr> {
+    let located = document.health.as_ref()?;
+    match parse_health(&located.value.bind) {
+        Ok(address) => {
+            let place = located.node.place("bind");
+            let what = "the health listener".to_owned();
+            binds.add(Bind::Tcp(address), what, place, problems);
+            Some(address)
+        }
+        Err(error) => {
+            located.error(problems, "bind", error.message, error.help);
+            None
+        }
+    }
+}
+
+fn workers(document: &Document<'_>, problems: &mut Problems) {
+    if let Some(located) = &document.workers
+        && !(1..=MOST_WORKERS).contains(&located.value)
+    {
+        let message = format!("{} workers cannot be run", located.value);
+        let help = format!("1 to {MOST_WORKERS}; leave it out for as many as there are cores");
+        located.error(problems, "", message, help);
+    }
+}
+
+fn energy(
+    document: &Document<'_>,
+    upstreams: &[Upstream],
+    problems: &mut Problems,
+) -> EnergySettings {
+    let default = EnergyConfig::default();
+    let config = document.energy.as_ref().map_or(&default, |it| &it.value);
+    let interval = config.interval.map(crate::units::Span::get);
+    if let Some(located) = &document.energy
+        && interval.is_some_and(|it| it < MIN_INTERVAL)
+    {
+        let message = "meters cannot be read that often";
+        located.error(problems, "interval", message, "10ms or more".to_owned());
+    }
+    EnergySettings {
+        meters: config.meters.clone(),
+        interval,
+        upstreams: upstreams.iter().map(|it| it.energy.clone()).collect(),
+        sysfs_root: config.sysfs_root.clone(),
+        procfs_root: config.procfs_root.clone(),
+        idle: config.idle_settings(),
+    }
+}
+
+/// Below this a window holds less than the counters' own step.
+const MIN_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);

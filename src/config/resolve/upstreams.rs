@@ -1,0 +1,97 @@
+//! Upstreams: endpoints become addresses.
+
+use std::sync::Arc;
+
+use crate::config::address::{Carried, parse_endpoint};
+use crate::config::document::{Document, Named};
+use crate::config::tree::Located;
+use crate::config::{Place, Problems, UpstreamConfig};
+use crate::energy::UpstreamSource;
+use crate::upstream::{Endpoint, UpstreamSpec};
+
+/// What is known of an upstream; `spec` where its table could be read.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) spec: Option<UpstreamSpec>,
+    /// What its endpoints' scheme says, and where that stands.
+    pub(super) carried: Option<(Carried, Place)>,
+    pub(super) energy: UpstreamSource,
+}
+
+pub(super) fn resolve(document: &Document<'_>, problems: &mut Problems) -> Vec<Upstream> {
+    document
+        .upstreams
+        .iter()
+        .map(|(name, named)| upstream(name, named, problems))
+        .collect()
+}
+
+fn upstream(name: &str, named: &Named<'_, UpstreamConfig>, problems: &mut Problems) -> Upstream {
+    let mut upstream = Upstream {
+        spec: None,
+        carried: None,
+        energy: UpstreamSource::default(),
+    };
+    let Some(located) = &named.table else {
+        return upstream;
+    };
+    let config = &located.value;
+    if let Some(energy) = &config.energy {
+        upstream.energy.process.clone_from(&energy.process);
+    }
+    let endpoints = endpoints(located, &mut upstream.carried, problems);
+    positive(located, "connect_timeout", config.connect_timeout, problems);
+    upstream.spec = Some(UpstreamSpec {
+        name: Arc::from(name),
+        endpoints,
+        connect_timeout: config.connect_timeout.get(),
+        idle_timeout: config.idle_timeout.get(),
+        max_age: config.max_age.get(),
+    });
+    upstream
+}
+
+fn endpoints(
+    located: &Located<'_, UpstreamConfig>,
+    carried: &mut Option<(Carried, Place)>,
+    problems: &mut Problems,
+) -> Vec<Endpoint> {
+    let texts = &located.value.endpoints;
+    if texts.is_empty() {
+        let help = "write `endpoints = [\"http://127.0.0.1:8000\"]`".to_owned();
+        located.error(problems, "endpoints", "an upstream needs an endpoint", help);
+    }
+    let mut endpoints = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        let path = format!("endpoints[{index}]");
+        match parse_endpoint(text) {
+            Ok((endpoint, kind)) => {
+                endpoints.push(endpoint);
+                match carried {
+                    Some((first, _)) if *first != kind => {
+                        let help = "make it an upstream of its own".to_owned();
+                        let message = "the endpoints of one upstream must be of one kind";
+                        located.error(problems, &path, message, help);
+                    }
+                    Some(_) => {}
+                    None => *carried = Some((kind, located.node.place(&path))),
+                }
+            }
+            Err(error) => located.error(problems, &path, error.message, error.help),
+        }
+    }
+    endpoints
+}
+
+/// A time of zero would fail every attempt.
+fn positive(
+    located: &Located<'_, UpstreamConfig>,
+    path: &str,
+    value: crate::units::Span,
+    problems: &mut Problems,
+) {
+    if value.get().is_zero() {
+        let message = format!("`{path}` is 0, so no connection could be made");
+        located.error(problems, path, message, "for example \"5s\"".to_owned());
+    }
+}

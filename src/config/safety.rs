@@ -1,0 +1,55 @@
+//! `[safety]`: what no rule may exceed.
+
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::Span;
+
+/// Limits that hold whatever rules say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SafetyConfig {
+    /// Path globs of calls that no rule ever touches. A list given here replaces the default.
+    pub never: Vec<String>,
+    /// All waits of one call together end after this.
+    pub max_delay_per_call: Span,
+    /// So many faults act on one call at most.
+    #[schemars(range(min = 1))]
+    pub max_faults_per_call: usize,
+    /// Rules decide and count, and touch nothing.
+    pub dry_run: bool,
+}
+
+impl Default for SafetyConfig {
+    fn default() -> Self {
+        Self {
+            never: [
+                "/healthz",
+                "/readyz",
+                "/livez",
+                "/metrics",
+                "/v2/health/**",
+                "/grpc.health.v1.Health/*",
+            ]
+            .map(String::from)
+            .to_vec(),
+            max_delay_per_call: Span::from_secs(300),
+            max_faults_per_call: 8,
+            dry_run: false,
+        }
+    }
+}
+
+/// A glob on paths: `*` stays within a segment.
+pub(super) fn path_glob(text: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(text).literal_separator(true).build()
+}
+
+pub(super) fn glob_set(globs: impl IntoIterator<Item = Glob>) -> Result<GlobSet, globset::Error> {
+    let mut set = GlobSetBuilder::new();
+    for glob in globs {
+        set.add(glob);
+    }
+    set.build()
+}

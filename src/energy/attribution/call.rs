@@ -1,0 +1,288 @@
+//! A call in flight: when it was at work, and what each source charged to it so far.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::call::Outcome;
+use crate::energy::figure::{CallEnergy, Flag, Flags};
+use crate::energy::ledger::Finish;
+use crate::energy::reading::{Spread, Tier};
+use crate::energy::window::Stretch;
+
+/// The name of the rule that divides a program's part over its calls.
+const RULE: &str = "upstream-active";
+
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) program: Option<usize>,
+    begun: u64,
+    segments: SmallVec<[Segment; 4]>,
+    pub(super) ended: Option<(u64, Finish)>,
+    pub(super) charges: SmallVec<[Charge; 2]>,
+    pub(super) flags: Flags,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    kind: Kind,
+    /// `to` is `u64::MAX` while it lasts.
+    stretch: Stretch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Active,
+    /// The call was cut; whether the upstream works on is not known yet.
+    Ghost,
+    Held,
+}
+
+/// Nanoseconds of a window that a call was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Presence {
+    pub(super) active: u64,
+    pub(super) ghost: u64,
+    pub(super) held: u64,
+}
+
+impl Presence {
+    pub(super) fn any(self) -> bool {
+        self.active > 0 || self.ghost > 0 || self.held > 0
+    }
+}
+
+/// What one source charged to a call.
+#[derive(Clone, Debug)]
+pub(super) struct Charge {
+    pub(super) source: usize,
+    pub(super) dyn_uj: u64,
+    pub(super) zombie_uj: u64,
+    pub(super) idle_uj: u64,
+    pub(super) lo_uj: u64,
+    pub(super) hi_uj: u64,
+    /// What the counter may be off at either end of the call.
+    pub(super) edge_uj: u64,
+    pub(super) windows: u32,
+    pub(super) shortest: u64,
+    pub(super) gap_ns: u64,
+    /// Active time, and active time times calls at work.
+    pub(super) active_ns: u128,
+    pub(super) crowd: u128,
+    pub(super) host_shared: bool,
+}
+
+/// What the figure needs of a source.
+pub(super) struct Origin<'a> {
+    pub(super) id: &'a Arc<str>,
+    pub(super) tier: Tier,
+    pub(super) spread: Spread,
+}
+
+impl InFlight {
+    pub(super) fn new(program: Option<usize>, at: u64) -> Self {
+        let mut call = Self {
+            program,
+            begun: at,
+            segments: SmallVec::new(),
+            ended: None,
+            charges: SmallVec::new(),
+            flags: Flags::default(),
+        };
+        call.start(Kind::Active, at);
+        call
+    }
+
+    pub(super) fn hold(&mut self, at: u64) {
+        self.turn(Kind::Active, Kind::Held, at);
+    }
+
+    pub(super) fn release(&mut self, at: u64) {
+        self.turn(Kind::Held, Kind::Active, at);
+    }
+
+    /// After a cut the call stays as a ghost, where its program can be watched.
+    pub(super) fn end(&mut self, at: u64, finish: Finish) {
+        // A call that began and ended at once still was there.
+        let at = at.max(self.begun + 1);
+        self.stop(at);
+        let cut = matches!(
+            finish.outcome,
+            Outcome::ClientAbort | Outcome::Timeout | Outcome::InjectedFault
+        );
+        if cut && self.program.is_some() {
+            self.start(Kind::Ghost, at);
+        }
+        self.ended = Some((at, finish));
+    }
+
+    /// Since when it is a ghost.
+    pub(super) fn ghost_since(&self) -> Option<u64> {
+        self.segments
+            .last()
+            .filter(|last| last.kind == Kind::Ghost && last.stretch.to == u64::MAX)
+            .map(|last| last.stretch.from)
+    }
+
+    pub(super) fn end_ghost(&mut self, at: u64) {
+        if self.ghost_since().is_some() {
+            self.stop(at);
+        }
+    }
+
+    pub(super) fn presence(&self, window: Stretch) -> Presence {
+        let mut presence = Presence::default();
+        for segment in &self.segments {
+            let time = segment.stretch.overlap(window);
+            match segment.kind {
+                Kind::Active => presence.active += time,
+                Kind::Ghost => presence.ghost += time,
+                Kind::Held => presence.held += time,
+            }
+        }
+        presence
+    }
+
+    /// When nothing more can be charged to it; `None` while it goes on.
+    pub(super) fn over(&self) -> Option<u64> {
+        let (ended, _) = self.ended.as_ref()?;
+        let last = self.segments.last().map_or(*ended, |it| it.stretch.to);
+        (last != u64::MAX).then(|| last.max(*ended))
+    }
+
+    /// Forgets what lies before all windows to come.
+    pub(super) fn forget(&mut self, before: u64) {
+        if self.segments.len() > 4 {
+            self.segments.retain(|it| it.stretch.to > before);
+        }
+    }
+
+    pub(super) fn charge(&mut self, source: usize) -> &mut Charge {
+        let known = self.charges.iter().position(|it| it.source == source);
+        let index = known.unwrap_or_else(|| {
+            self.charges.push(Charge::new(source));
+            self.charges.len() - 1
+        });
+        &mut self.charges[index]
+    }
+
+    fn start(&mut self, kind: Kind, from: u64) {
+        let stretch = Stretch { from, to: u64::MAX };
+        self.segments.push(Segment { kind, stretch });
+    }
+
+    /// From one kind to another; nothing where it is not the first.
+    fn turn(&mut self, from: Kind, to: Kind, at: u64) {
+        let lasts = |it: &Segment| it.kind == from && it.stretch.to == u64::MAX;
+        if self.segments.last().is_some_and(lasts) {
+            self.stop(at);
+            self.start(to, at);
+        }
+    }
+
+    /// Ends the segment that lasts.
+    fn stop(&mut self, at: u64) {
+        if let Some(last) = self.segments.last_mut()
+            && last.stretch.to == u64::MAX
+        {
+            last.stretch.to = at.max(last.stretch.from);
+        }
+    }
+
+    /// The figure, once the call is over. `idle`: whether calls are told a share of it.
+    pub(super) fn figure<'a>(
+        &self,
+        call: u64,
+        idle: bool,
+        origin: impl Fn(usize) -> Origin<'a>,
+    ) -> Option<CallEnergy> {
+        let (ended, finish) = self.ended.as_ref()?;
+        let counted: SmallVec<[&Charge; 2]> =
+            self.charges.iter().filter(|it| it.windows > 0).collect();
+        let sum = |part: fn(&Charge) -> u64| counted.iter().map(|it| part(it)).sum::<u64>();
+        let resolved = |uj: u64| (uj > 0).then_some(uj);
+        let bound = |part: &dyn Fn(&Charge) -> u64| {
+            (!counted.is_empty()).then(|| counted.iter().map(|it| part(it)).sum::<u64>())
+        };
+        let active: u128 = counted.iter().map(|it| it.active_ns).sum();
+        let crowd: u128 = counted.iter().map(|it| it.crowd).sum();
+        let gap_ns = self.charges.iter().map(|it| it.gap_ns).max().unwrap_or(0);
+        let shortest = counted.iter().map(|it| it.shortest).min();
+        let mut flags = self.flags;
+        let zombie = sum(|it| it.zombie_uj);
+        let set = [
+            (Flag::Gap, gap_ns > 0),
+            (Flag::HostShared, counted.iter().any(|it| it.host_shared)),
+            (
+                Flag::SubWindow,
+                shortest.is_some_and(|it| ended - self.begun < it),
+            ),
+            (Flag::Zombie, zombie > 0),
+        ];
+        for (flag, on) in set {
+            if on {
+                flags.add(flag);
+            }
+        }
+        Some(CallEnergy {
+            call,
+            dyn_uj: resolved(sum(|it| it.dyn_uj)),
+            zombie_uj: resolved(zombie),
+            idle_uj: resolved(self.charges.iter().map(|it| it.idle_uj).sum()).filter(|_| idle),
+            lo_uj: bound(&|it| it.lo(origin(it.source).spread)),
+            hi_uj: bound(&|it| it.hi(origin(it.source).spread)),
+            tier: counted.iter().map(|it| origin(it.source).tier).max(),
+            rule: RULE,
+            windows: counted.iter().map(|it| it.windows).sum(),
+            gap_ms: gap_ns.div_ceil(1_000_000),
+            meters: counted
+                .iter()
+                .map(|it| Arc::clone(origin(it.source).id))
+                .collect(),
+            concurrency: ratio(crowd, active),
+            flags,
+            finish: finish.clone(),
+        })
+    }
+}
+
+impl Charge {
+    fn new(source: usize) -> Self {
+        Self {
+            source,
+            dyn_uj: 0,
+            zombie_uj: 0,
+            idle_uj: 0,
+            lo_uj: 0,
+            hi_uj: 0,
+            edge_uj: 0,
+            windows: 0,
+            shortest: u64::MAX,
+            gap_ns: 0,
+            active_ns: 0,
+            crowd: 0,
+            host_shared: false,
+        }
+    }
+
+    fn lo(&self, spread: Spread) -> u64 {
+        if self.host_shared {
+            return 0;
+        }
+        let low = u128::from(self.lo_uj) * u128::from(spread.low) / 1000;
+        let low = u64::try_from(low).unwrap_or(u64::MAX);
+        low.saturating_sub(2 * self.edge_uj).min(self.dyn_uj)
+    }
+
+    fn hi(&self, spread: Spread) -> u64 {
+        let high = u128::from(self.hi_uj) * u128::from(spread.high) / 1000;
+        let high = u64::try_from(high).unwrap_or(u64::MAX);
+        high.saturating_add(2 * self.edge_uj).max(self.dyn_uj)
+    }
+}
+
+/// A quotient in millionths: no figure needs more.
+fn ratio(over: u128, under: u128) -> Option<f64> {
+    let millionths = (over * 1_000_000).checked_div(under)?;
+    Some(f64::from(u32::try_from(millionths).unwrap_or(u32::MAX)) / 1e6)
+}

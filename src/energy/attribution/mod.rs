@@ -1,0 +1,246 @@
+//! The core: windows and activity in, figures of calls out. Pure: no clock, no file, no thread.
+
+mod book;
+mod call;
+mod division;
+
+use std::collections::BTreeMap;
+
+use self::book::Book;
+use self::call::{InFlight, Origin};
+use self::division::Scratch;
+use super::figure::{CallEnergy, Flag};
+use super::ledger::{Activity, Event};
+use super::reading::{Reach, Source};
+use super::settings::{IdlePolicy, IdleSettings, Watts};
+use super::totals::{Classes, Totals};
+use super::window::{Step, Stretch};
+
+/// A ghost that never falls idle is given up after this time.
+const GHOST_NS: u64 = 30_000_000_000;
+
+/// Divides windows among programs and calls, and keeps the sums.
+#[derive(Debug)]
+pub struct Attribution {
+    /// Program by index of the upstream.
+    programs: Vec<Option<usize>>,
+    idle: IdleSettings,
+    books: Vec<Book>,
+    calls: BTreeMap<u64, InFlight>,
+    folded: Vec<FoldedStretch>,
+    folded_calls: u64,
+    classes: Classes,
+    scratch: Scratch,
+}
+
+/// Work that found no place in a ring: `active_ns` summed over calls, within `stretch`.
+#[derive(Clone, Copy, Debug)]
+pub struct FoldedStretch {
+    pub upstream: usize,
+    pub stretch: Stretch,
+    pub active_ns: u64,
+    /// Calls that ended in it.
+    pub calls: u64,
+}
+
+impl Attribution {
+    /// `programs`: by index of the upstream, the index of its program, if it is known.
+    pub fn new(programs: Vec<Option<usize>>, idle: IdleSettings) -> Self {
+        Self {
+            programs,
+            idle,
+            books: Vec::new(),
+            calls: BTreeMap::new(),
+            folded: Vec::new(),
+            folded_calls: 0,
+            classes: Classes::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// A source counts from `at`. One that counted before goes on in its old book.
+    pub fn open(&mut self, source: &Source, at: u64) -> usize {
+        if let Some(index) = self.books.iter().position(|it| **it.id() == *source.id) {
+            self.books[index].reopen(at);
+            return index;
+        }
+        let known = source.idle_uw;
+        let configured = self.idle.watts.map(Watts::microwatts);
+        let idle = known.or_else(|| configured.filter(|_| source.reach == Reach::Machine));
+        self.books.push(Book::new(source, idle, at));
+        self.books.len() - 1
+    }
+
+    /// The source counts no longer: calls do not wait for it.
+    pub fn close(&mut self, source: usize) {
+        self.books[source].close();
+    }
+
+    /// Takes an entry of the ledger. Entries of one call come in order; entries come before the
+    /// windows that they fall into.
+    pub fn apply(&mut self, activity: Activity) {
+        let Activity { call, at, event } = activity;
+        match event {
+            Event::Begin { upstream } => {
+                let program = self.programs.get(usize::from(upstream)).copied().flatten();
+                self.calls
+                    .entry(call)
+                    .or_insert_with(|| InFlight::new(program, at));
+            }
+            Event::End(finish) => {
+                let Some(it) = self.calls.get_mut(&call) else {
+                    return;
+                };
+                if it.ended.is_none() {
+                    self.classes.end(finish.outcome);
+                    it.end(at, finish);
+                }
+            }
+            Event::Hold => {
+                if let Some(it) = self.calls.get_mut(&call) {
+                    it.hold(at);
+                }
+            }
+            Event::Release => {
+                if let Some(it) = self.calls.get_mut(&call) {
+                    it.release(at);
+                }
+            }
+        }
+    }
+
+    /// Takes work that is known only by its sum.
+    pub fn fold(&mut self, folded: FoldedStretch) {
+        self.folded_calls += folded.calls;
+        if folded.active_ns > 0 {
+            self.folded.push(folded);
+        }
+    }
+
+    /// Takes the next stretch of a source's time.
+    pub fn advance(&mut self, source: usize, step: &Step) {
+        match step {
+            Step::Gap { stretch, uj } => self.gap(source, *stretch, *uj),
+            Step::Window {
+                stretch,
+                uj,
+                shares,
+            } => self.divide(source, *stretch, *uj, shares),
+        }
+    }
+
+    fn gap(&mut self, source: usize, stretch: Stretch, uj: u64) {
+        let book = &mut self.books[source];
+        book.gap(stretch, uj);
+        let reach = book.reach;
+        for it in self.calls.values_mut() {
+            if !concerns(reach, it.program, self.idle.policy) {
+                continue;
+            }
+            let presence = it.presence(stretch);
+            let present = presence.active + presence.held;
+            if present > 0 {
+                it.charge(source).gap_ns += present;
+            }
+            if it.ghost_since().is_some_and(|since| since < stretch.to) {
+                it.flags.add(Flag::ZombieUnknown);
+                it.end_ghost(stretch.from);
+            }
+        }
+    }
+
+    /// Hands out the figures of calls that no window to come can change.
+    pub fn finished(&mut self, mut sink: impl FnMut(CallEnergy)) {
+        let idle = self.idle.policy == IdlePolicy::ProRata;
+        let books = &self.books;
+        let policy = self.idle.policy;
+        let waits = |it: &InFlight, over: u64| {
+            books.iter().any(|book| {
+                book.live() && book.horizon < over && concerns(book.reach, it.program, policy)
+            })
+        };
+        let ready: Vec<u64> = self
+            .calls
+            .iter()
+            .filter(|(_, it)| it.over().is_some_and(|over| !waits(it, over)))
+            .map(|(call, _)| *call)
+            .collect();
+        for call in ready {
+            let Some(it) = self.calls.remove(&call) else {
+                continue;
+            };
+            let figure = it.figure(call, idle, |source| self.books[source].origin());
+            if let Some(figure) = figure {
+                for charge in &it.charges {
+                    let book = &mut self.books[charge.source];
+                    book.settle(charge.dyn_uj);
+                    if charge.windows > 0 {
+                        let own = charge.dyn_uj - charge.zombie_uj;
+                        let id = book.id();
+                        self.classes.add(id, &figure.finish, own, charge.zombie_uj);
+                    }
+                }
+                self.classes.tell(&figure);
+                sink(figure);
+            }
+        }
+        self.forget();
+    }
+
+    /// Ghosts that nothing watches any more are over.
+    fn forget(&mut self) {
+        let horizon = self
+            .books
+            .iter()
+            .filter(|book| book.live())
+            .map(|book| book.horizon)
+            .min();
+        let Some(horizon) = horizon else {
+            self.folded.clear();
+            for it in self.calls.values_mut() {
+                if let Some(since) = it.ghost_since() {
+                    it.end_ghost(since);
+                }
+            }
+            return;
+        };
+        self.folded.retain(|it| it.stretch.to > horizon);
+        for it in self.calls.values_mut() {
+            it.forget(horizon);
+        }
+    }
+
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            sources: self.books.iter().map(Book::totals).collect(),
+            folded_calls: self.folded_calls,
+            ..Totals::default()
+        };
+        self.classes.fill(&mut totals);
+        totals
+    }
+
+    /// Calls without a figure yet.
+    pub fn pending(&self) -> usize {
+        self.calls.len()
+    }
+}
+
+/// Whether a source's windows say anything of the calls of a program.
+fn concerns(reach: Reach, program: Option<usize>, policy: IdlePolicy) -> bool {
+    match reach {
+        Reach::Machine => true,
+        Reach::Own => policy == IdlePolicy::ProRata,
+        Reach::Program(index) => program == Some(index),
+    }
+}
+
+impl Book {
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            id: self.id(),
+            tier: self.tier,
+            spread: self.spread,
+        }
+    }
+}
