@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 mod tidy_scan;
 
+use hormesis::energy::METERS;
 use hormesis::{fault, protocol};
 use tidy_scan::{Source, sources};
 
@@ -296,9 +297,11 @@ fn every_kind_is_documented() {
     let mut complaints = Vec::new();
     let faults = fault::registry().iter().map(|info| info.name);
     let protocols = protocol::registry().iter().map(|info| info.name);
-    let pages: [(&str, Vec<&str>); 2] = [
+    let meters = METERS.iter().map(|info| info.name);
+    let pages: [(&str, Vec<&str>); 3] = [
         ("docs/faults.md", faults.collect()),
         ("docs/protocols.md", protocols.collect()),
+        ("docs/meters.md", meters.collect()),
     ];
     for (page, names) in pages {
         let text = read(page);

@@ -113,8 +113,9 @@ def test_no_rule_no_delay(sidecar, upstream):
     best_of(TRIES, attempt)
 
 
+@pytest.mark.parametrize("path", ["/echo", "/chunked/1000"])
 @pytest.mark.parametrize("at", ["before-upstream", "response-head", "end"])
-def test_a_delay_is_never_short(sidecar, upstream, at):
+def test_a_delay_is_never_short(sidecar, upstream, at, path):
     it = sidecar(
         f"""
 [[rules]]
@@ -127,6 +128,6 @@ delay = {{ at = "{at}", fixed = "40ms" }}
     with Connection(it.port) as connection:
         for _ in range(50):
             start = now()
-            answer = connection.request("GET", "/echo")
+            answer = connection.request("GET", path)
             assert answer.status == 200
             assert answer.ended_at - start >= 0.040
