@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from support.net import HOST, Connection, head, now, wait_until
+from support.net import Connection, head, now, wait_until
 
 WAITING = """
 [[rules]]

@@ -7,7 +7,16 @@ import threading
 
 import pytest
 
-from support.net import HOST, Connection, accepts, call, free_port, head, now, wait_until
+from support.net import (
+    HOST,
+    Connection,
+    accepts,
+    call,
+    free_port,
+    head,
+    now,
+    wait_until,
+)
 from support.process import Child
 
 DELAYED = """
