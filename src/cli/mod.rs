@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod console;
+mod demo;
 mod doctor;
 mod health;
 mod init;
@@ -61,6 +62,11 @@ enum Command {
     Health(health::HealthArguments),
     Completions(completions::CompletionsArguments),
     Version(version::VersionArguments),
+    Demo(demo::DemoArguments),
+    #[command(hide = true)]
+    DemoModelServer,
+    #[command(hide = true)]
+    DemoLoad,
 }
 
 /// How a command ended.
@@ -108,6 +114,9 @@ fn dispatch(command: Command, console: &mut Console) -> anyhow::Result<ExitCode>
         Command::Health(arguments) => health::run(&arguments, console),
         Command::Completions(arguments) => completions::run(&arguments, console),
         Command::Version(arguments) => version::run(&arguments, console),
+        Command::Demo(arguments) => return demo::run(arguments),
+        Command::DemoModelServer => demo::model_server(),
+        Command::DemoLoad => demo::load(),
     };
     Ok(exit?.into())
 }
