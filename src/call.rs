@@ -115,7 +115,7 @@ pub enum Side {
     Response,
 }
 
-/// Where in a call an effect acts (config-and-faults.md §3). Ordered as a call passes them.
+/// Where in a call an effect acts. Ordered as a call passes them.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

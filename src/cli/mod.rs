@@ -39,7 +39,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// Colour on a terminal (unless NO_COLOR is set), always, or never.
+    /// Colour on a terminal (unless `NO_COLOR` is set), always, or never.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: ColorChoice,
 }
@@ -99,16 +99,16 @@ pub(crate) struct UsageError(pub(crate) String);
 pub fn main() -> ExitCode {
     // Wrong arguments end here: clap tells what is wrong, what was meant, and exits with 2.
     let arguments = Arguments::parse();
-    let mut console = Console::of_process(arguments.color);
-    match dispatch(arguments.command, &mut console) {
+    let console = Console::of_process(arguments.color);
+    match dispatch(arguments.command, &console) {
         Ok(code) => code,
         Err(error) => explain_failure(&error, &console),
     }
 }
 
-fn dispatch(command: Command, console: &mut Console) -> anyhow::Result<ExitCode> {
+fn dispatch(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
     let exit = match command {
-        Command::Run(arguments) => return run::run(arguments, console),
+        Command::Run(arguments) => return run::run(&arguments, console),
         Command::Init(arguments) => init::run(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),
         Command::Explain(arguments) => explain::run(&arguments, console),

@@ -9,6 +9,7 @@ use sandbox::{Sandbox, hormesis};
 const SEVEN: &str = include_str!("cases/seven-mistakes.toml");
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is the snapshot that is long")]
 fn seven_mistakes_are_told_at_once() {
     let sandbox = Sandbox::new();
     sandbox.write("hormesis.toml", SEVEN);

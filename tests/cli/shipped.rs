@@ -13,8 +13,8 @@ fn root() -> &'static Path {
 }
 
 fn files_below(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(root().join(folder)).unwrap();
-    let mut files: Vec<_> = entries.map(|it| it.unwrap().path()).collect();
+    let entries = fs::read_dir(root().join(folder)).expect("a folder");
+    let mut files: Vec<_> = entries.map(|it| it.expect("an entry").path()).collect();
     files.retain(|it| it.extension().is_some_and(|it| it == extension));
     files.sort();
     assert!(!files.is_empty(), "no *.{extension} in {folder}");
@@ -23,12 +23,12 @@ fn files_below(folder: &str, extension: &str) -> Vec<PathBuf> {
 
 fn schema() -> Validator {
     let output = Sandbox::new().output(&["schema"]);
-    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
-    jsonschema::validator_for(&schema).unwrap()
+    let schema: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    jsonschema::validator_for(&schema).expect("a schema")
 }
 
 fn errors(schema: &Validator, text: &str) -> Vec<String> {
-    let value: Value = toml::from_str(text).unwrap();
+    let value: Value = toml::from_str(text).expect("TOML");
     schema
         .iter_errors(&value)
         .map(|it| it.to_string())

@@ -91,7 +91,9 @@ pub(super) fn run(arguments: &ExplainArguments, console: &Console) -> anyhow::Re
         console.json(&show::to_json(&explanation))?;
     } else {
         if resolved.seed_drawn {
-            console.complain("the configuration has no seed: draws differ each time (--seed)");
+            console.complain(format_args!(
+                "the configuration has no seed: draws differ each time (--seed)"
+            ));
         }
         show::print(&explanation, console)?;
     }
