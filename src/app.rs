@@ -113,15 +113,15 @@ impl App {
             .enable_all()
             .build()?;
         let mut signals = runtime.block_on(async { Signals::new() })?;
+        announce(&handle, &snapshot, &bound, &admin);
         let proxy = Proxy::start(
-            &bound,
+            bound,
             Parts {
                 live,
                 workers,
                 clock: Clock::Timerfd,
             },
         )?;
-        announce(&handle, &snapshot, &bound, &admin);
         let admin = admin.start(handle.clone())?;
         runtime.block_on(signals.wait(&handle));
         let drained = drain(&runtime, signals, &handle, proxy, grace);

@@ -74,7 +74,7 @@ pub enum Drained {
 
 impl Proxy {
     /// Starts the workers on listeners that are bound already.
-    pub fn start(bound: &[Bound], parts: Parts) -> io::Result<Self> {
+    pub fn start(bound: Vec<Bound>, parts: Parts) -> io::Result<Self> {
         let (orders, _) = watch::channel(Order::Serve);
         let listeners: Arc<[ListenerShared]> =
             bound.iter().map(|_| ListenerShared::default()).collect();
@@ -86,7 +86,7 @@ impl Proxy {
                 live: parts.live.clone(),
                 clock: parts.clock,
                 listeners: listeners.clone(),
-                sockets: share_all(bound)?,
+                sockets: share_all(&bound)?,
                 orders: orders.subscribe(),
             };
             let thread = std::thread::Builder::new()
@@ -94,6 +94,8 @@ impl Proxy {
                 .spawn(move || run_worker(start))?;
             threads.push(thread);
         }
+        // The workers hold the sockets now: when they stop accepting, nobody is left in the queue.
+        drop(bound);
         Ok(Self { threads, orders })
     }
 

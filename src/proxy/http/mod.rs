@@ -10,12 +10,11 @@ mod upload;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
-use std::time::Duration;
 
-use crate::error::ignore;
 use crate::http1::{Request, leading_blank_lines, parse_request};
 use crate::io::Buffer;
 use crate::proxy::call::Session;
+use crate::proxy::linger::linger;
 use crate::proxy::rescue::Failure;
 
 /// What becomes of a connection after a call.
@@ -28,11 +27,6 @@ enum Next {
     /// RST.
     Reset,
 }
-
-/// How long, and for how many bytes, a closing connection is read so that the answer is not lost
-/// to a reset (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(session: Session) {
@@ -124,25 +118,6 @@ fn try_parse(
         return Ok(None);
     }
     parse_request(buffer, max_bytes, max_fields).map_err(Failure::ClientHead)
-}
-
-/// Sends FIN and reads what the client still sends, for a while: closing with unread bytes would
-/// reset the connection and take the answer with it.
-async fn linger(session: &Session) {
-    ignore(session.client.shutdown().await);
-    let mut buffer = session.worker.buffers.take();
-    let drain = async {
-        let mut seen = 0;
-        while let Ok(count) = session.client.read(&mut buffer).await {
-            seen += count;
-            if count == 0 || seen > LINGER_BYTES {
-                break;
-            }
-            let all = buffer.len();
-            buffer.consume(all);
-        }
-    };
-    ignore(tokio::time::timeout(LINGER, drain).await);
 }
 
 /// Writes to the client, or tells that it has left.

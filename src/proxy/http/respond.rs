@@ -76,11 +76,11 @@ pub(super) async fn respond(
         (true, 0) => Persistence::KeepAlive,
         (true, _) => Persistence::Implied,
     };
-    call.status = Some(head.status);
     let mut scanner = BodyScanner::new(head.framing);
     let head_bytes = prepare_head(call, &head, &mut buffer, shape.framing, persistence);
     let client = &call.session.client;
     let result = if let Some(stages) = stages {
+        call.status = Some(head.status);
         to_client(write_head(client, &head_bytes, &mut buffer)).await?;
         staged(
             call,
@@ -93,7 +93,11 @@ pub(super) async fn respond(
         )
         .await?
     } else {
-        pass(call, connection, buffer, &mut scanner, &head_bytes, sending).await?
+        let first = First {
+            status: head.status,
+            head: head_bytes,
+        };
+        pass(call, connection, buffer, &mut scanner, first, sending).await?
     };
     call.activity.hold();
     let clean = matches!(result, Passed::Whole { leftover: false });
@@ -329,26 +333,34 @@ async fn write_head(client: &Stream, head: &HeadBytes, buffer: &mut Buffer) -> i
     }
 }
 
+/// A head that goes out together with what has come of its body.
+struct First {
+    status: u16,
+    head: HeadBytes,
+}
+
 /// The body as it is, with the head in one write where it has come.
 async fn pass(
     call: &mut InFlight<'_>,
     connection: &Connection,
     mut buffer: Buffer,
     scanner: &mut BodyScanner,
-    head: &HeadBytes,
+    First { status, head }: First,
     sending: &mut Sending<'_>,
 ) -> Result<Passed, Failure> {
     let session = call.session;
-    let in_place = match head {
+    let in_place = match &head {
         HeadBytes::InPlace(len) => *len,
         HeadBytes::Rebuilt(_) => 0,
     };
     let mut scanned = scanner
         .scan(&buffer[in_place..], |_| {})
         .map_err(Failure::UpstreamBody)?;
+    // From here on the answer has begun: a failure can no longer be told with a status.
+    call.status = Some(status);
     let first = in_place + scanned.wire;
     let write = async {
-        match head {
+        match &head {
             HeadBytes::InPlace(_) => session.client.write_all(&buffer[..first]).await,
             HeadBytes::Rebuilt(bytes) => session.client.write_both(bytes, &buffer[..first]).await,
         }

@@ -209,7 +209,12 @@ impl Stages {
                 self.between.push(between);
             }
             effect => {
-                let position = Position::of(effect.phase()).ok_or(NotApplicable::Phase)?;
+                let position = match (Position::of(effect.phase()), facts.length) {
+                    (None, _) => return Err(NotApplicable::Phase),
+                    // Its last byte is the end mark of a body whose length was announced.
+                    (Some(Position::End), Some(length)) => Position::Byte(length.saturating_sub(1)),
+                    (Some(position), _) => position,
+                };
                 let act = Act::of(effect).ok_or(NotApplicable::Phase)?;
                 self.points
                     .push(Point::new(step, planned.clone(), position, act));
