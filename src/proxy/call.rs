@@ -94,6 +94,8 @@ pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) decided: Option<Decided>,
     pub(in crate::proxy) activity: Activity,
     pub(in crate::proxy) status: Option<u16>,
+    /// The end of the connection says that the answer is whole.
+    pub(in crate::proxy) ends_with_connection: bool,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
     pub(in crate::proxy) reason: Option<String>,
     pub(in crate::proxy) upstream_sent: Option<Instant>,
@@ -129,6 +131,7 @@ impl<'s> InFlight<'s> {
             decided: None,
             activity: Activity::new(worker.activity.as_ref(), id),
             status: None,
+            ends_with_connection: false,
             end: None,
             reason: None,
             upstream_sent: None,

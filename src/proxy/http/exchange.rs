@@ -215,6 +215,8 @@ async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next 
             }
             Next::Close
         }
+        // An orderly end would say that the answer is whole (RFC 9112 §8).
+        _ if call.ends_with_connection => Next::Reset,
         // In the middle of an answer: its announced end does not come, which the client sees, and
         // what was sent before still reaches it.
         Some(_) | None => Next::Close,

@@ -77,6 +77,7 @@ pub(super) async fn respond(
         (true, _) => Persistence::Implied,
     };
     call.status = Some(head.status);
+    call.ends_with_connection = shape.until_close;
     let mut scanner = BodyScanner::new(head.framing);
     let head_bytes = prepare_head(call, &head, &mut buffer, shape.framing, persistence);
     let client = &call.session.client;
@@ -346,7 +347,11 @@ async fn pass(
     };
     let mut scanned = scanner
         .scan(&buffer[in_place..], |_| {})
-        .map_err(Failure::UpstreamBody)?;
+        .map_err(|error| {
+            // Nothing of this answer has been sent: the client can still be told.
+            call.status = None;
+            Failure::UpstreamBody(error)
+        })?;
     let first = in_place + scanned.wire;
     let write = async {
         match head {

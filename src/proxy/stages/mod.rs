@@ -187,9 +187,17 @@ impl Stages {
                 let position = cut_position(*at, facts.length)?;
                 let fix = *length == CutLength::Fix && facts.can_fix_length;
                 if fix {
-                    self.fixed_cut = Some(match (position, facts.length) {
+                    let cut = match (position, facts.length) {
                         (Position::Byte(at), Some(whole)) => FixedCut::Length(at.min(whole)),
                         _ => FixedCut::Unknown,
+                    };
+                    // The first of several cuts the body, wherever the others stand.
+                    self.fixed_cut = Some(match (self.fixed_cut, cut) {
+                        (Some(FixedCut::Length(one)), FixedCut::Length(other)) => {
+                            FixedCut::Length(one.min(other))
+                        }
+                        (Some(FixedCut::Unknown), _) => FixedCut::Unknown,
+                        (_, cut) => cut,
                     });
                 }
                 self.points.push(Point::new(

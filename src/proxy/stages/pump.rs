@@ -16,7 +16,7 @@ use crate::protocol::UnitKind;
 use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
 use crate::proxy::stages::points::Act;
-use crate::proxy::stages::{Segment, Stages};
+use crate::proxy::stages::{FixedCut, Segment, Stages};
 use crate::proxy::timer::Waited;
 
 /// How far a body is read ahead of what was written.
@@ -342,7 +342,10 @@ impl<'s> Pump<'s> {
         let point = &self.stages.points[index];
         let (step, planned, act) = (point.step, point.planned.clone(), point.act.clone());
         let execution = self.execution;
-        if !execution.is_live(&planned.token) {
+        // A length that the head has told binds, whatever became of the rule since.
+        let promised = matches!(act, Act::Cut { fix: true })
+            && matches!(self.stages.fixed_cut, Some(FixedCut::Length(_)));
+        if !promised && !execution.is_live(&planned.token) {
             execution.settle(step, Fate::Revoked);
             return Ok(());
         }
