@@ -14,6 +14,7 @@ mod park;
 mod relay;
 mod rescue;
 mod stages;
+mod tap;
 mod tcp;
 mod threads;
 pub mod timer;

@@ -289,7 +289,8 @@ fn open(worker: &Rc<Worker>, listener: usize, socket: Socket, peer: Option<std::
         let _guard = guard;
         match protocol {
             ProtocolSpec::Http(..) => http::serve(session).await,
-            ProtocolSpec::Tcp => tcp::serve(session).await,
+            // Boxed: the task of an idle HTTP connection is as large as its largest branch.
+            ProtocolSpec::Tcp => Box::pin(tcp::serve(session)).await,
         }
     });
 }

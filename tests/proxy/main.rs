@@ -4,4 +4,9 @@
 mod support;
 
 mod bodies;
+mod damage;
+mod lies;
+mod positions;
+mod streams;
+mod strictness;
 mod transparency;
