@@ -3,10 +3,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anything;
 mod bodies;
+mod composition;
 mod damage;
+mod determinism;
+mod drain;
 mod lies;
 mod positions;
+mod revocation;
 mod streams;
 mod strictness;
+mod tcp;
+mod tcp_faults;
 mod transparency;

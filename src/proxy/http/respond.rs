@@ -345,13 +345,11 @@ async fn pass(
         HeadBytes::InPlace(len) => *len,
         HeadBytes::Rebuilt(_) => 0,
     };
-    let mut scanned = scanner
-        .scan(&buffer[in_place..], |_| {})
-        .map_err(|error| {
-            // Nothing of this answer has been sent: the client can still be told.
-            call.status = None;
-            Failure::UpstreamBody(error)
-        })?;
+    let mut scanned = scanner.scan(&buffer[in_place..], |_| {}).map_err(|error| {
+        // Nothing of this answer has been sent: the client can still be told.
+        call.status = None;
+        Failure::UpstreamBody(error)
+    })?;
     let first = in_place + scanned.wire;
     let write = async {
         match head {
