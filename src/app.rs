@@ -113,18 +113,18 @@ impl App {
             .enable_all()
             .build()?;
         let mut signals = runtime.block_on(async { Signals::new() })?;
+        announce(&handle, &snapshot, &bound, &admin);
         let proxy = Proxy::start(
-            &bound,
+            bound,
             Parts {
                 live,
                 workers,
                 clock: Clock::Timerfd,
             },
         )?;
-        announce(&handle, &snapshot, &bound, &admin);
         let admin = admin.start(handle.clone())?;
         runtime.block_on(signals.wait(&handle));
-        let drained = drain(runtime, signals, &handle, proxy, grace);
+        let drained = drain(&runtime, signals, &handle, proxy, grace);
         finish(admin, energy, log);
         Ok(drained)
     }
@@ -237,7 +237,7 @@ impl Signals {
 
 /// Drains while a second signal is watched for.
 fn drain(
-    runtime: tokio::runtime::Runtime,
+    runtime: &tokio::runtime::Runtime,
     mut signals: Signals,
     handle: &Handle,
     proxy: Proxy,

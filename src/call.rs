@@ -115,7 +115,7 @@ pub enum Side {
     Response,
 }
 
-/// Where in a call an effect acts (config-and-faults.md §3). Ordered as a call passes them.
+/// Where in a call an effect acts. Ordered as a call passes them.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -142,6 +142,7 @@ pub enum Phase {
     Token(u64),
     /// After this many body bytes.
     Byte(u64),
+    /// Before the end mark of the body: the last chunk, the last byte of an announced length, FIN.
     End,
 }
 

@@ -55,7 +55,7 @@ impl FromStr for Probability {
         })?;
         Self::new(value / scale).map_err(|_| {
             ParseUnitError(format!(
-                "{text:?} is outside 0% to 100% (0 to 1 without a percent sign)"
+                "{text:?} is no probability: give 0% to 100%, or 0 to 1 without a percent sign"
             ))
         })
     }

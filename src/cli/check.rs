@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &CheckArguments, console: &Console) -> anyhow::Resu
         }
         Err(problems) => {
             console.problems(problems.iter());
-            console.complain(count(&problems));
+            console.complain(format_args!("{}", count(&problems)));
         }
     }
     Ok(exit)

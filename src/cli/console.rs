@@ -32,12 +32,14 @@ impl Console {
     }
 
     /// Prints as it is.
+    #[expect(clippy::unused_self, reason = "who has no console does not print")]
     pub(crate) fn text(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         out.flush()
     }
 
+    #[expect(clippy::unused_self, reason = "who has no console does not print")]
     pub(crate) fn line(&self, line: impl fmt::Display) -> io::Result<()> {
         let mut out = io::stdout().lock();
         writeln!(out, "{line}")
@@ -61,6 +63,7 @@ impl Console {
             table.add_row(row);
         }
         for line in table.lines() {
+            let line = line.strip_prefix(' ').unwrap_or(&line);
             self.line(line.trim_end())?;
         }
         Ok(())
@@ -81,7 +84,8 @@ impl Console {
     }
 
     /// Says something on standard error. That it cannot be said there is said nowhere.
-    pub(crate) fn complain(&self, text: impl fmt::Display) {
+    #[expect(clippy::unused_self, reason = "who has no console does not print")]
+    pub(crate) fn complain(&self, text: fmt::Arguments<'_>) {
         let mut err = io::stderr().lock();
         writeln!(err, "{text}").unwrap_or_default();
     }

@@ -5,6 +5,8 @@ mod completions;
 mod console;
 mod demo;
 mod doctor;
+mod explain;
+mod faults;
 mod health;
 mod init;
 mod meters;
@@ -37,7 +39,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// Colour on a terminal (unless NO_COLOR is set), always, or never.
+    /// Colour on a terminal (unless `NO_COLOR` is set), always, or never.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: ColorChoice,
 }
@@ -55,7 +57,9 @@ enum Command {
     Run(run::RunArguments),
     Init(init::InitArguments),
     Check(check::CheckArguments),
+    Explain(explain::ExplainArguments),
     Schema(schema::SchemaArguments),
+    Faults(faults::FaultsArguments),
     Protocols(protocols::ProtocolsArguments),
     Meters(meters::MetersArguments),
     Doctor(doctor::DoctorArguments),
@@ -95,19 +99,21 @@ pub(crate) struct UsageError(pub(crate) String);
 pub fn main() -> ExitCode {
     // Wrong arguments end here: clap tells what is wrong, what was meant, and exits with 2.
     let arguments = Arguments::parse();
-    let mut console = Console::of_process(arguments.color);
-    match dispatch(arguments.command, &mut console) {
+    let console = Console::of_process(arguments.color);
+    match dispatch(arguments.command, &console) {
         Ok(code) => code,
         Err(error) => explain_failure(&error, &console),
     }
 }
 
-fn dispatch(command: Command, console: &mut Console) -> anyhow::Result<ExitCode> {
+fn dispatch(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
     let exit = match command {
-        Command::Run(arguments) => return run::run(arguments, console),
+        Command::Run(arguments) => return run::run(&arguments, console),
         Command::Init(arguments) => init::run(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),
+        Command::Explain(arguments) => explain::run(&arguments, console),
         Command::Schema(arguments) => schema::run(&arguments, console),
+        Command::Faults(arguments) => faults::run(&arguments, console),
         Command::Protocols(arguments) => protocols::run(&arguments, console),
         Command::Meters(arguments) => meters::run(&arguments, console),
         Command::Doctor(arguments) => doctor::run(&arguments, console),

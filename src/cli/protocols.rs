@@ -53,7 +53,7 @@ fn list(json: bool, console: &Console) -> std::io::Result<()> {
             ]
         })
         .collect();
-    console.table(&["protocol", "what", "operations"], rows)
+    console.table(&["protocol", "what", "units"], rows)
 }
 
 fn to_json(info: &ProtocolInfo) -> Value {

@@ -63,8 +63,8 @@ pub(super) struct RunArguments {
     log_json: bool,
 }
 
-pub(super) fn run(arguments: RunArguments, console: &Console) -> anyhow::Result<ExitCode> {
-    let _log = start_log(&arguments, console)?;
+pub(super) fn run(arguments: &RunArguments, console: &Console) -> anyhow::Result<ExitCode> {
+    let _log = start_log(arguments, console)?;
     let inputs = Inputs {
         seed: arguments.seed.map(Seed),
         dry_run: arguments.dry_run,

@@ -1,6 +1,7 @@
 //! All files of a configuration as one document: sections that stand once, tables by name, rules
 //! in order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -172,18 +173,18 @@ fn named<'i, T: DeserializeOwned>(
         if problems.is_full() {
             return;
         }
-        add_named(tables, section, key, entry, problems);
+        add_named(tables, section, &key, entry, problems);
     }
 }
 
 fn add_named<'i, T: DeserializeOwned>(
     tables: &mut Tables<'i, T>,
     section: &str,
-    key: Spanned<std::borrow::Cow<'i, str>>,
+    key: &Spanned<Cow<'i, str>>,
     entry: Node<'i>,
     problems: &mut Problems,
 ) {
-    let name = key.get_ref().clone().into_owned();
+    let name = key.get_ref().to_string();
     let what = section.trim_end_matches('s');
     if let Err(help) = check_name(&name) {
         problems.error(

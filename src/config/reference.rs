@@ -1,6 +1,7 @@
 //! docs/configuration.md, written from the schema.
 
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::{Arguments, Write};
 
 use serde_json::{Map, Value};
 
@@ -8,172 +9,206 @@ use super::schema;
 
 type Object = Map<String, Value>;
 
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Written by `hormesis schema --markdown` (`make docs`). -->
+
+`hormesis init` writes a file to start from, `hormesis check FILE` tells everything that is wrong with one at once, \
+`hormesis schema` writes the JSON Schema that editors complete and check from. A directory of `*.toml` files is read as one \
+configuration. Times, sizes and shares are texts with their unit: `\"250ms\"`, `\"64KiB\"`, `\"5%\"`. `${NAME}` in a value reads \
+the environment; `$${` is the plain text. Every table refuses keys that it does not know.
+";
+
+const EXAMPLE: &str = include_str!("../../config/hormesis.toml");
+
 /// The reference of all sections and keys as Markdown.
 pub fn reference() -> String {
     let schema = schema();
-    let empty = Object::new();
-    let root = schema.as_object().unwrap_or(&empty);
-    let mut page = String::from(
-        "# Configuration reference\n\n\
-         Written by `hormesis schema --markdown` from the code; do not edit. \
-         Every table refuses keys that it does not know. `hormesis check FILE` tells all problems at once.\n",
-    );
-    let mut queue: Vec<(String, &Object)> = vec![("Top level".into(), root)];
-    let mut done: Vec<String> = Vec::new();
-    while !queue.is_empty() {
-        let (title, object) = queue.remove(0);
-        if done.contains(&title) {
-            continue;
-        }
-        section(&mut page, root, &title, object, &mut queue);
-        done.push(title);
-    }
-    page
-}
-
-/// Writes one table of keys; the tables it refers to are queued.
-fn section<'s>(
-    page: &mut String,
-    root: &'s Object,
-    title: &str,
-    object: &'s Object,
-    queue: &mut Vec<(String, &'s Object)>,
-) {
-    line(page, format_args!("\n## {title}\n"));
-    if let Some(text) = text_of(object) {
-        line(page, format_args!("{text}\n"));
-    }
-    if let Some(kinds) = object.get("oneOf").and_then(Value::as_array) {
-        variants(page, root, kinds, queue);
-    }
-    let Some(properties) = object.get("properties").and_then(Value::as_object) else {
-        return;
+    let Some(root) = schema.as_object() else {
+        return String::new();
     };
-    let required = object.get("required").and_then(Value::as_array);
-    line(page, format_args!("| key | value | default | meaning |"));
-    line(page, format_args!("|---|---|---|---|"));
-    for (key, value) in properties {
-        let Some(value) = value.as_object() else {
-            continue;
-        };
-        let must = required.is_some_and(|it| it.iter().any(|it| it == key.as_str()));
-        let default = match value.get("default") {
-            _ if must => "**required**".to_owned(),
-            Some(Value::Null | Value::Object(_)) | None => String::new(),
-            Some(default) => format!("`{default}`"),
-        };
-        let meaning = text_of(value)
-            .or_else(|| target(root, value).and_then(|(_, object)| text_of(object)))
-            .unwrap_or_default();
-        let kind = kind(root, value, queue);
-        line(
-            page,
-            format_args!(
-                "| `{key}` | {} | {} | {} |",
-                cell(&kind),
-                cell(&default),
-                cell(&meaning)
-            ),
-        );
+    let mut writer = Writer::new(root);
+    writer.page.push_str(INTRODUCTION);
+    writer.line(format_args!("\n## By example\n\n```toml\n{EXAMPLE}```"));
+    writer.section("Top level", root);
+    while let Some((name, object)) = writer.queue.pop_front() {
+        let title = writer.title(&name);
+        writer.section(&title, object);
     }
+    writer.page
 }
 
-/// The kinds of an external tag, or the names of a plain choice.
-fn variants<'s>(
-    page: &mut String,
+struct Writer<'s> {
     root: &'s Object,
-    kinds: &'s [Value],
-    queue: &mut Vec<(String, &'s Object)>,
-) {
-    for variant in kinds.iter().filter_map(Value::as_object) {
-        let meaning = text_of(variant).unwrap_or_default();
-        let names = variant.get("properties").and_then(Value::as_object);
-        if let Some((name, value)) = names.and_then(|it| it.iter().next()) {
-            let Some(value) = value.as_object() else {
-                continue;
+    page: String,
+    /// Tables that were named and are still to be written.
+    queue: VecDeque<(String, &'s Object)>,
+    queued: BTreeSet<String>,
+    /// How the tables of sections are written in a file, by the name of their type.
+    titles: BTreeMap<String, String>,
+}
+
+/// Types may hold themselves; a reader is lost before the fifth level.
+const DEPTH: usize = 5;
+
+impl<'s> Writer<'s> {
+    fn new(root: &'s Object) -> Self {
+        let mut titles = BTreeMap::new();
+        for (key, value) in entries(root, "properties") {
+            let of = |inner: &str| value.get(inner).and_then(Value::as_object);
+            for (object, title) in [
+                (Some(value), format!("[{key}]")),
+                (of("additionalProperties"), format!("[{key}.NAME]")),
+                (of("items"), format!("[[{key}]]")),
+            ] {
+                if let Some((name, _)) = object.and_then(|it| referred(root, it)) {
+                    titles.insert(name, title);
+                }
+            }
+        }
+        Self {
+            root,
+            page: String::new(),
+            queue: VecDeque::new(),
+            queued: BTreeSet::new(),
+            titles,
+        }
+    }
+
+    fn title(&self, name: &str) -> String {
+        match self.titles.get(name) {
+            Some(title) => title.clone(),
+            None => name.trim_end_matches("Config").to_owned(),
+        }
+    }
+
+    fn line(&mut self, text: Arguments<'_>) {
+        // A string takes all that is written.
+        self.page.write_fmt(text).unwrap_or_default();
+        self.page.push('\n');
+    }
+
+    /// Writes one table of keys, or the forms that a value can have.
+    fn section(&mut self, title: &str, object: &'s Object) {
+        self.line(format_args!("\n## {title}\n"));
+        if let Some(text) = text_of(object) {
+            self.line(format_args!("{}.\n", sentence(&text)));
+        }
+        for forms in ["anyOf", "oneOf"] {
+            let forms = object.get(forms).and_then(Value::as_array);
+            for form in forms.into_iter().flatten().filter_map(Value::as_object) {
+                self.form(form);
+            }
+        }
+        if !object.contains_key("properties") {
+            return;
+        }
+        let required = object.get("required").and_then(Value::as_array);
+        self.line(format_args!(
+            "| key | value | default | meaning |\n|---|---|---|---|"
+        ));
+        for (key, value) in entries(object, "properties") {
+            let must = required.is_some_and(|it| it.iter().any(|it| it == key));
+            let default = match value.get("default") {
+                _ if must => "**required**".to_owned(),
+                Some(Value::Null | Value::Object(_)) | None => String::new(),
+                Some(default) => format!("`{default}`"),
             };
-            let kind = kind(root, value, queue);
-            line(page, format_args!("* `{name}`: {kind}. {meaning}"));
-        } else {
-            line(
-                page,
-                format_args!("* {}: {meaning}", kind(root, variant, queue)),
-            );
+            let below = || text_of(referred(self.root, value)?.1);
+            let meaning = text_of(value).or_else(below).unwrap_or_default();
+            let kind = self.kind(value, DEPTH);
+            let cells = [kind, default, meaning].map(|it| it.replace('|', "\\|"));
+            self.line(format_args!("| `{key}` | {} |", cells.join(" | ")));
         }
     }
-    page.push('\n');
-}
 
-/// What a value looks like, in a few words; named tables are queued and linked.
-fn kind<'s>(root: &'s Object, value: &'s Object, queue: &mut Vec<(String, &'s Object)>) -> String {
-    if let Some((name, object)) = target(root, value) {
-        return if is_table(object) {
-            let title = name.trim_end_matches("Config").to_owned();
-            let link = format!("[{title}](#{})", title.to_lowercase());
-            queue.push((title, object));
-            link
-        } else {
-            kind(root, object, queue)
+    /// One of several forms: a table with one key, or a plain value.
+    fn form(&mut self, form: &'s Object) {
+        let meaning = text_of(form).map_or(String::new(), |it| format!(": {it}"));
+        let keys = entries(form, "properties");
+        if keys.is_empty() {
+            let kind = self.kind(form, DEPTH);
+            return self.line(format_args!("* {kind}{meaning}"));
+        }
+        let mut shown = Vec::with_capacity(keys.len());
+        for (key, value) in keys {
+            shown.push(format!("`{key}` = {}", self.kind(value, DEPTH)));
+        }
+        self.line(format_args!("* {{ {} }}{meaning}", shown.join(", ")));
+    }
+
+    /// What a value looks like, in a few words; tables are linked, and written later.
+    fn kind(&mut self, value: &'s Object, depth: usize) -> String {
+        let Some(depth) = depth.checked_sub(1) else {
+            return "…".to_owned();
         };
+        if let Some((name, object)) = target(self.root, value) {
+            return if has_section(object) {
+                self.link(name, object)
+            } else {
+                self.kind(object, depth)
+            };
+        }
+        for forms in ["anyOf", "oneOf"] {
+            if let Some(forms) = value.get(forms).and_then(Value::as_array) {
+                let forms = forms.iter().filter_map(Value::as_object);
+                let shown: Vec<String> = forms
+                    .filter(|it| it.get("type").is_none_or(|it| it != "null"))
+                    .map(|it| self.kind(it, depth))
+                    .collect();
+                return shown.join(" or ");
+            }
+        }
+        if let Some(constant) = value.get("const") {
+            return format!("`{constant}`");
+        }
+        if let Some(names) = value.get("enum").and_then(Value::as_array) {
+            let names: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
+            return names.join(", ");
+        }
+        if let Some(example) = value.get("examples").and_then(|it| it.get(0)) {
+            return format!("like `{example}`");
+        }
+        let items = value.get("items").and_then(Value::as_object);
+        let members = value.get("additionalProperties").and_then(Value::as_object);
+        match (type_of(value).as_str(), items, members) {
+            ("list", Some(items), _) => format!("list of {}", self.kind(items, depth)),
+            ("table", _, Some(members)) => format!("by name: {}", self.kind(members, depth)),
+            (name, ..) => name.to_owned(),
+        }
     }
-    if let Some(options) = value.get("anyOf").and_then(Value::as_array) {
-        let options = options.iter().filter_map(Value::as_object);
-        let shown: Vec<String> = options
-            .filter(|it| it.get("type").is_none_or(|it| it != "null"))
-            .map(|it| kind(root, it, queue))
+
+    fn link(&mut self, name: String, object: &'s Object) -> String {
+        let title = self.title(&name);
+        let anchor: String = title
+            .to_lowercase()
+            .chars()
+            .filter(|c| c.is_alphanumeric() || "-_".contains(*c))
             .collect();
-        return shown.join(" or ");
-    }
-    if let Some(constant) = value.get("const") {
-        return format!("`{constant}`");
-    }
-    if let Some(names) = value.get("enum").and_then(Value::as_array) {
-        let names: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
-        return names.join(", ");
-    }
-    if let Some(names) = value.get("oneOf").and_then(Value::as_array) {
-        let names = names.iter().filter_map(Value::as_object);
-        let names: Vec<String> = names.map(|it| kind(root, it, queue)).collect();
-        return names.join(", ");
-    }
-    if let Some(example) = value.get("examples").and_then(|it| it.get(0)) {
-        return format!("like `{example}`");
-    }
-    let items = value.get("items").and_then(Value::as_object);
-    let members = value.get("additionalProperties").and_then(Value::as_object);
-    match (type_of(value), items, members) {
-        ("list", Some(items), _) => format!("list of {}", kind(root, items, queue)),
-        ("table", _, Some(members)) => format!("by name: {}", kind(root, members, queue)),
-        (name, ..) => name.to_owned(),
+        if self.queued.insert(name.clone()) {
+            self.queue.push_back((name, object));
+        }
+        let shown = title.replace('[', "\\[").replace(']', "\\]");
+        format!("[{shown}](#{anchor})")
     }
 }
 
-fn type_of(value: &Object) -> &str {
-    let name = match value.get("type") {
-        Some(Value::String(name)) => name.as_str(),
-        Some(Value::Array(names)) => names
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|it| *it != "null")
-            .unwrap_or_default(),
-        _ => "any",
-    };
-    match name {
-        "string" => "text",
-        "object" => "table",
-        "array" => "list",
-        "integer" => "whole number",
-        "boolean" => "`true`, `false`",
-        other => other,
-    }
+/// Whether a type is worth a section: a table, or a choice that says what it is.
+fn has_section(object: &Object) -> bool {
+    let forms = |name: &str| object.get(name).and_then(Value::as_array);
+    let tagged = |forms: &Vec<Value>| forms.iter().any(|it| it.get("properties").is_some());
+    object.contains_key("properties")
+        || forms("oneOf").is_some_and(tagged)
+        || forms("anyOf").is_some_and(tagged)
 }
 
-fn is_table(object: &Object) -> bool {
-    let tagged = object
-        .get("oneOf")
-        .and_then(Value::as_array)
-        .is_some_and(|it| it.iter().any(|it| it.get("properties").is_some()));
-    tagged || object.contains_key("properties")
+fn entries<'s>(object: &'s Object, name: &str) -> Vec<(&'s String, &'s Object)> {
+    let entries = object.get(name).and_then(Value::as_object);
+    let entries = entries.into_iter().flatten();
+    entries
+        .filter_map(|(key, value)| Some((key, value.as_object()?)))
+        .collect()
 }
 
 /// The definition that a value refers to, by its name.
@@ -183,16 +218,43 @@ fn target<'s>(root: &'s Object, value: &'s Object) -> Option<(String, &'s Object
     Some((name.to_owned(), object))
 }
 
+/// Like [`target`], also of a value that may be absent.
+fn referred<'s>(root: &'s Object, value: &'s Object) -> Option<(String, &'s Object)> {
+    let option = || value.get("anyOf")?.get(0)?.as_object();
+    target(root, value).or_else(|| target(root, option()?))
+}
+
+fn type_of(value: &Object) -> String {
+    let plain = |name: &str| match name {
+        "array" => "list".to_owned(),
+        "boolean" => "`true`, `false`".to_owned(),
+        "integer" => "whole number".to_owned(),
+        "object" => "table".to_owned(),
+        "string" => "text".to_owned(),
+        other => other.to_owned(),
+    };
+    match value.get("type") {
+        Some(Value::String(name)) => plain(name),
+        Some(Value::Array(names)) => {
+            let names = names.iter().filter_map(Value::as_str);
+            let names: Vec<String> = names.filter(|it| *it != "null").map(plain).collect();
+            names.join(" or ")
+        }
+        _ => "any".to_owned(),
+    }
+}
+
 fn text_of(value: &Object) -> Option<String> {
     let text = value.get("description")?.as_str()?;
     Some(text.replace('\n', " "))
 }
 
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
-}
-
-fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
-    page.write_fmt(text).unwrap_or_default();
-    page.push('\n');
+/// A description as a sentence, without its full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
 }

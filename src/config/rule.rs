@@ -104,6 +104,8 @@ pub struct ScheduleConfig {
 /// Limits that hold under any load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+// Not to be taken for the section of that name.
+#[schemars(rename = "RuleLimits")]
 pub struct LimitsConfig {
     /// calls hurt at once
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,9 +18,8 @@ fn read(files: &[(&str, &str)]) -> Result<Resolved, Problems> {
         .iter()
         .map(|(name, text)| Arc::new(Source::new(*name, *text)))
         .collect();
-    resolve(&sources, &|name| {
-        (name == "SET").then(|| "127.0.0.1:0".into())
-    })
+    let environment = |name: &str| (name == "SET").then(|| "127.0.0.1:0".into());
+    resolve(&sources, &Inputs::new(&environment))
 }
 
 /// `LINE:COLUMN MESSAGE | HELP` of each error.

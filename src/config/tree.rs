@@ -292,7 +292,7 @@ mod tests {
             said,
             [
                 "2:1 unknown key `chanse`",
-                "3:10 \"150%\" is outside 0% to 100% (0 to 1 without a percent sign)",
+                "3:10 \"150%\" is no probability",
                 "5:23 250 has no unit",
                 "6:5 unknown name `dealy`",
                 "7:15 unknown key `x`",

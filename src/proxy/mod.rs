@@ -9,6 +9,7 @@ mod bind;
 mod call;
 mod execution;
 mod http;
+mod linger;
 mod park;
 mod relay;
 mod rescue;

@@ -17,6 +17,7 @@ use crate::io::Stream;
 use crate::proxy::activity::Activity;
 use crate::proxy::call::{InFlight, Session, Told};
 use crate::proxy::execution::Execution;
+use crate::proxy::linger::linger;
 use crate::proxy::relay::{Early, Pulse, relay};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, BodyFacts, Outlet, Pump, Source, Stages};
@@ -35,11 +36,28 @@ pub(super) async fn serve(session: Session) {
     if call.is_sampled() || call.decided.is_some() {
         call.told = Some(Told::default());
     }
-    if let Err(failure) = run(&mut call).await {
-        tracing::debug!(call = call.id, reason = %failure, "connection failed");
-        call.fail(&failure);
-    }
+    let orderly = match run(&mut call).await {
+        Ok(ending) => ending == Ending::Closed,
+        Err(failure) => {
+            tracing::debug!(call = call.id, reason = %failure, "connection failed");
+            call.fail(&failure);
+            true
+        }
+    };
     call.finish();
+    if orderly {
+        // Closing with unread bytes would reset what should be seen as an end.
+        linger(&session).await;
+    }
+}
+
+/// How a connection ends that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// With FIN, by a rule.
+    Closed,
+    /// Both sides are done, or are to see a reset.
+    Over,
 }
 
 fn ask_rules(call: &mut InFlight<'_>) {
@@ -57,7 +75,7 @@ fn ask_rules(call: &mut InFlight<'_>) {
     call.decide(&selected, |_, ask| ask(&bare));
 }
 
-async fn run(call: &mut InFlight<'_>) -> Result<(), Failure> {
+async fn run(call: &mut InFlight<'_>) -> Result<Ending, Failure> {
     let session = call.session;
     for phase in [
         Phase::Accept,
@@ -89,10 +107,10 @@ async fn run(call: &mut InFlight<'_>) -> Result<(), Failure> {
         return staged(call, &upstream, &execution).await;
     }
     plain(call, &upstream).await;
-    Ok(())
+    Ok(Ending::Over)
 }
 
-fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) {
+fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) -> Ending {
     if let Some(execution) = call.execution() {
         execution.settle(step, Fate::Applied);
         execution.supersede_rest();
@@ -103,7 +121,9 @@ fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) {
         Effect::Reset { .. } | Effect::FailConnect { .. }
     ) {
         call.session.client.reset_on_close();
+        return Ending::Over;
     }
+    Ending::Closed
 }
 
 async fn plain(call: &mut InFlight<'_>, upstream: &Stream) {
@@ -172,7 +192,7 @@ async fn staged(
     call: &mut InFlight<'_>,
     upstream: &Stream,
     execution: &Execution,
-) -> Result<(), Failure> {
+) -> Result<Ending, Failure> {
     let session = call.session;
     let facts = BodyFacts::default();
     let mut forth =
@@ -206,10 +226,12 @@ async fn staged(
         call.conclude(Outcome::InjectedFault, Origin::Injected);
     }
     match end {
-        None => call.conclude(Outcome::Ok, Origin::Upstream),
-        Some((side, end)) => return conclude(call, upstream, execution, side, end),
+        None => {
+            call.conclude(Outcome::Ok, Origin::Upstream);
+            Ok(Ending::Over)
+        }
+        Some((side, end)) => conclude(call, upstream, execution, side, end),
     }
-    Ok(())
 }
 
 /// Awaits both directions; the first that does not end in order ends both.
@@ -272,12 +294,14 @@ fn conclude(
     execution: &Execution,
     side: Side,
     end: BodyEnd,
-) -> Result<(), Failure> {
+) -> Result<Ending, Failure> {
     let client = &call.session.client;
+    let mut ending = Ending::Closed;
     let failure = match (end, side) {
         (BodyEnd::Reset, _) => {
             client.reset_on_close();
             upstream.reset_on_close();
+            ending = Ending::Over;
             None
         }
         (BodyEnd::SinkGone(error), Side::Request)
@@ -292,12 +316,10 @@ fn conclude(
         }
         _ => None,
     };
-    match failure {
-        Some(failure) => Err(failure),
-        None => {
-            execution.supersede_rest();
-            call.conclude(Outcome::InjectedFault, Origin::Injected);
-            Ok(())
-        }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
+    execution.supersede_rest();
+    call.conclude(Outcome::InjectedFault, Origin::Injected);
+    Ok(ending)
 }

@@ -7,30 +7,30 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A directory that a test may fill; gone at its end.
-pub struct Sandbox(TempDir);
+pub(crate) struct Sandbox(TempDir);
 
 impl Sandbox {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().expect("a temporary directory"))
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         std::fs::write(path, text).expect("a file");
     }
 
     /// The exit code and what was printed, as one text to be compared.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         told(&self.output(arguments))
     }
 
     /// The same as data.
-    pub fn output(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_hormesis"))
             .args(arguments)
             .current_dir(self.0.path())
@@ -43,7 +43,7 @@ impl Sandbox {
 }
 
 /// Runs a command that needs no files.
-pub fn hormesis(arguments: &[&str]) -> String {
+pub(crate) fn hormesis(arguments: &[&str]) -> String {
     Sandbox::new().run(arguments)
 }
 

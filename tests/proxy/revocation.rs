@@ -1,5 +1,6 @@
 //! Disarming, halting and limits: what waits is released at once, and no place is ever lost.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -116,8 +117,11 @@ fn places_come_back_when_clients_leave() {
             for client in &mut clients {
                 client.send(GET);
             }
-            eventually("all places are taken", || sidecar.active("r1") == 4);
-            for (index, client) in clients.into_iter().enumerate() {
+            eventually("all are decided, and all places taken", || {
+                let denied = &sidecar.rule("r1").counters.denied_limit;
+                sidecar.active("r1") == 4 && denied.load(Ordering::SeqCst) == 4 * (round + 1)
+            });
+            for (index, client) in (0_u64..).zip(clients) {
                 if (index + round) % 2 == 0 {
                     client.reset();
                 }

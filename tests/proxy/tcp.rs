@@ -27,7 +27,7 @@ fn commands_and_replies_pass_both_ways() {
     let record = sidecar.record();
     assert_eq!(ending(&record), "ok/upstream/null");
     assert_eq!(record["response_bytes"], 50_008);
-    assert_eq!(record["request_bytes"], 50 * 25);
+    assert_eq!(record["request_bytes"], 50 * 21);
 }
 
 #[test]

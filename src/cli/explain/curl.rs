@@ -4,8 +4,22 @@ use super::request::Request;
 
 /// Options that take a value which says nothing of the request.
 const WITH_VALUE: [&str; 16] = [
-    "-c", "-m", "-o", "-w", "-x", "-E", "--cacert", "--cert", "--connect-timeout", "--key",
-    "--max-time", "--output", "--proxy", "--resolve", "--retry", "--write-out",
+    "-c",
+    "-m",
+    "-o",
+    "-w",
+    "-x",
+    "-E",
+    "--cacert",
+    "--cert",
+    "--connect-timeout",
+    "--key",
+    "--max-time",
+    "--output",
+    "--proxy",
+    "--resolve",
+    "--retry",
+    "--write-out",
 ];
 
 /// Reads a curl command; its first word may be `curl`.
@@ -28,7 +42,9 @@ pub(super) fn parse(command: &str) -> Result<Request, String> {
         if takes_value(option) {
             let value = match attached {
                 Some(value) => value.to_owned(),
-                None => words.next().ok_or_else(|| format!("{option} lacks its value"))?,
+                None => words
+                    .next()
+                    .ok_or_else(|| format!("{option} lacks its value"))?,
             };
             curl.option(option, value)?;
         } else {
@@ -121,7 +137,9 @@ impl Curl {
             "--url" => self.url(&value)?,
             _ => {
                 if value.starts_with('@') && option != "--data-raw" {
-                    return Err(format!("{option} {value}: give the body itself, not a file"));
+                    return Err(format!(
+                        "{option} {value}: give the body itself, not a file"
+                    ));
                 }
                 if option == "--json" {
                     self.field("content-type", "application/json");
@@ -140,7 +158,8 @@ impl Curl {
     }
 
     fn field(&mut self, name: &str, value: &str) {
-        self.fields.push((name.to_owned(), value.as_bytes().to_vec()));
+        self.fields
+            .push((name.to_owned(), value.as_bytes().to_vec()));
     }
 
     fn into_request(mut self) -> Result<Request, String> {
@@ -252,7 +271,10 @@ mod tests {
         assert_eq!(parse("h/x").unwrap().method, "GET");
         assert_eq!(parse("-XPUT h/x").unwrap().method, "PUT");
         assert_eq!(parse("-I h/x").unwrap().method, "HEAD");
-        assert_eq!(parse("-G -d a=1 -d b=2 h?c=3").unwrap().target, "/?c=3&a=1&b=2");
+        assert_eq!(
+            parse("-G -d a=1 -d b=2 h?c=3").unwrap().target,
+            "/?c=3&a=1&b=2"
+        );
         assert_eq!(parse("-o out -m 5 h").unwrap().target, "/");
     }
 

@@ -100,7 +100,9 @@ impl Request {
         let value: Value = serde_json::from_str(line)
             .map_err(|error| wrong(&format!("no line of the decision log ({error})")))?;
         if value.get("kind").and_then(Value::as_str) != Some("call") {
-            return Err(wrong("this line tells of no call: its kind is not \"call\""));
+            return Err(wrong(
+                "this line tells of no call: its kind is not \"call\"",
+            ));
         }
         let text = |name: &str| value.get(name).and_then(Value::as_str);
         let listener = text("listener").ok_or_else(|| wrong("the line names no listener"))?;
@@ -132,8 +134,17 @@ mod tests {
         assert_eq!((request.path(), request.query()), ("/v1/x", Some("a=b")));
         assert_eq!(request.host(), Some("h:1"));
         assert_eq!(request.body, b"{\"a\":1}");
-        assert!(Request::parse(b"GET / HTTP/1.1\nHost: h").unwrap().body.is_empty());
-        assert!(Request::parse(b"hello").unwrap_err().contains("no HTTP request"));
+        assert!(
+            Request::parse(b"GET / HTTP/1.1\nHost: h")
+                .unwrap()
+                .body
+                .is_empty()
+        );
+        assert!(
+            Request::parse(b"hello")
+                .unwrap_err()
+                .contains("no HTTP request")
+        );
         assert!(Request::parse(b"").is_err());
     }
 
@@ -144,7 +155,12 @@ mod tests {
         assert_eq!((recorded.listener.as_str(), recorded.number), ("chat", 7));
         assert_eq!(recorded.description.model.as_deref(), Some("m"));
         assert_eq!(recorded.description.stream, Some(true));
-        for bad in ["{", "{}", r#"{"kind":"energy"}"#, r#"{"kind":"call","listener":"l"}"#] {
+        for bad in [
+            "{",
+            "{}",
+            r#"{"kind":"energy"}"#,
+            r#"{"kind":"call","listener":"l"}"#,
+        ] {
             assert!(Request::from_record(bad).is_err(), "{bad}");
         }
     }

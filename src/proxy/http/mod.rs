@@ -10,12 +10,11 @@ mod upload;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
-use std::time::Duration;
 
-use crate::error::ignore;
 use crate::http1::{Request, leading_blank_lines, parse_request};
 use crate::io::Buffer;
 use crate::proxy::call::Session;
+use crate::proxy::linger::linger;
 use crate::proxy::rescue::Failure;
 
 /// What becomes of a connection after a call.
@@ -28,11 +27,6 @@ enum Next {
     /// RST.
     Reset,
 }
-
-/// How long, and for how many bytes, a closing connection is read so that the answer is not lost
-/// to a reset (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(session: Session) {
@@ -53,8 +47,9 @@ async fn calls(session: &Session) -> Next {
     let mut buffer = session.worker.buffers.take();
     loop {
         let next = match read_head(session, &mut buffer).await {
-            Ok(Some(head)) => exchange::exchange(session, &mut buffer, head).await,
-            Ok(None) => return Next::Close,
+            Ok(Arrived::Head(head)) => exchange::exchange(session, &mut buffer, head).await,
+            Ok(Arrived::Nothing) => return Next::Keep,
+            Ok(Arrived::End) => return Next::Close,
             Err(Failure::ClientGone(_)) => return Next::Close,
             Err(failure) => exchange::refuse(session, &failure).await,
         };
@@ -64,12 +59,21 @@ async fn calls(session: &Session) -> Next {
     }
 }
 
-/// Reads until a head is whole. `None`: the client closed between calls.
-async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Option<Request>, Failure> {
+/// What came where a request may begin.
+enum Arrived {
+    /// The client closed between calls.
+    End,
+    Head(Request),
+    /// Not a byte, although the socket seemed readable: the connection is idle, not slow.
+    Nothing,
+}
+
+/// Reads until a head is whole.
+async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Arrived, Failure> {
     let generation = session.worker.generation();
     let limits = &generation.snapshot.limits;
     if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
-        return Ok(Some(head));
+        return Ok(Arrived::Head(head));
     }
     // Nearly every head comes in one piece, and pays for no timer.
     if buffer.is_empty() {
@@ -79,21 +83,21 @@ async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Option<Requ
         })
         .await
         {
-            Some(Ok(0)) => return Ok(None),
+            Some(Ok(0)) => return Ok(Arrived::End),
             Some(Ok(_)) => {
                 if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
-                    return Ok(Some(head));
+                    return Ok(Arrived::Head(head));
                 }
             }
             Some(Err(error)) => return Err(Failure::ClientGone(error)),
-            None => {}
+            None => return Ok(Arrived::Nothing),
         }
     }
     let rest = async {
         loop {
             let seen = buffer.len();
             match session.client.read(buffer).await {
-                Ok(0) if buffer.is_empty() => return Ok(None),
+                Ok(0) if buffer.is_empty() => return Ok(Arrived::End),
                 Ok(0) => return Err(Failure::ClientShort),
                 Ok(_) => {}
                 Err(error) => return Err(Failure::ClientGone(error)),
@@ -104,7 +108,7 @@ async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Option<Requ
                 continue;
             }
             if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
-                return Ok(Some(head));
+                return Ok(Arrived::Head(head));
             }
         }
     };
@@ -124,25 +128,6 @@ fn try_parse(
         return Ok(None);
     }
     parse_request(buffer, max_bytes, max_fields).map_err(Failure::ClientHead)
-}
-
-/// Sends FIN and reads what the client still sends, for a while: closing with unread bytes would
-/// reset the connection and take the answer with it.
-async fn linger(session: &Session) {
-    ignore(session.client.shutdown().await);
-    let mut buffer = session.worker.buffers.take();
-    let drain = async {
-        let mut seen = 0;
-        while let Ok(count) = session.client.read(&mut buffer).await {
-            seen += count;
-            if count == 0 || seen > LINGER_BYTES {
-                break;
-            }
-            let all = buffer.len();
-            buffer.consume(all);
-        }
-    };
-    ignore(tokio::time::timeout(LINGER, drain).await);
 }
 
 /// Writes to the client, or tells that it has left.

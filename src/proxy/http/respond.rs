@@ -20,7 +20,7 @@ use crate::io::{Buffer, Stream};
 use crate::protocol::{Framer, ResponseHead};
 use crate::proxy::activity::Activity;
 use crate::proxy::call::InFlight;
-use crate::proxy::execution::{Execution, acts_on_body, effect_side};
+use crate::proxy::execution::{Execution, acts_on_body};
 use crate::proxy::http::exchange::{Asked, end_by_rule, enter, watches_units};
 use crate::proxy::http::forward::{Answered, Sending, poll_beside};
 use crate::proxy::http::{Next, to_client};
@@ -76,12 +76,12 @@ pub(super) async fn respond(
         (true, 0) => Persistence::KeepAlive,
         (true, _) => Persistence::Implied,
     };
-    call.status = Some(head.status);
     call.ends_with_connection = shape.until_close;
     let mut scanner = BodyScanner::new(head.framing);
     let head_bytes = prepare_head(call, &head, &mut buffer, shape.framing, persistence);
     let client = &call.session.client;
     let result = if let Some(stages) = stages {
+        call.status = Some(head.status);
         to_client(write_head(client, &head_bytes, &mut buffer)).await?;
         staged(
             call,
@@ -94,7 +94,11 @@ pub(super) async fn respond(
         )
         .await?
     } else {
-        pass(call, connection, buffer, &mut scanner, &head_bytes, sending).await?
+        let first = First {
+            status: head.status,
+            head: head_bytes,
+        };
+        pass(call, connection, buffer, &mut scanner, first, sending).await?
     };
     call.activity.hold();
     let clean = matches!(result, Passed::Whole { leftover: false });
@@ -235,8 +239,7 @@ fn response_stages(
     let execution = call.execution();
     let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
     if let Some(execution) = execution.filter(|it| it.touches_body(Side::Response)) {
-        let on_response =
-            |effect: &Effect| effect_side(effect) == Side::Response && acts_on_body(effect);
+        let on_response = |effect: &Effect| effect.side() == Side::Response && acts_on_body(effect);
         if bodiless {
             execution.not_applicable(on_response, NotApplicable::NoBody);
             return None;
@@ -331,28 +334,34 @@ async fn write_head(client: &Stream, head: &HeadBytes, buffer: &mut Buffer) -> i
     }
 }
 
+/// A head that goes out together with what has come of its body.
+struct First {
+    status: u16,
+    head: HeadBytes,
+}
+
 /// The body as it is, with the head in one write where it has come.
 async fn pass(
     call: &mut InFlight<'_>,
     connection: &Connection,
     mut buffer: Buffer,
     scanner: &mut BodyScanner,
-    head: &HeadBytes,
+    First { status, head }: First,
     sending: &mut Sending<'_>,
 ) -> Result<Passed, Failure> {
     let session = call.session;
-    let in_place = match head {
+    let in_place = match &head {
         HeadBytes::InPlace(len) => *len,
         HeadBytes::Rebuilt(_) => 0,
     };
-    let mut scanned = scanner.scan(&buffer[in_place..], |_| {}).map_err(|error| {
-        // Nothing of this answer has been sent: the client can still be told.
-        call.status = None;
-        Failure::UpstreamBody(error)
-    })?;
+    let mut scanned = scanner
+        .scan(&buffer[in_place..], |_| {})
+        .map_err(Failure::UpstreamBody)?;
+    // From here on the answer has begun: a failure can no longer be told with a status.
+    call.status = Some(status);
     let first = in_place + scanned.wire;
     let write = async {
-        match head {
+        match &head {
             HeadBytes::InPlace(_) => session.client.write_all(&buffer[..first]).await,
             HeadBytes::Rebuilt(bytes) => session.client.write_both(bytes, &buffer[..first]).await,
         }

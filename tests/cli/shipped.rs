@@ -1,0 +1,138 @@
+//! What is shipped is right: examples, schema, references.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+use crate::sandbox::{Sandbox, hormesis};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(folder)).expect("a folder");
+    let mut files: Vec<_> = entries.map(|it| it.expect("an entry").path()).collect();
+    files.retain(|it| it.extension().is_some_and(|it| it == extension));
+    files.sort();
+    assert!(!files.is_empty(), "no *.{extension} in {folder}");
+    files
+}
+
+fn schema() -> Validator {
+    let output = Sandbox::new().output(&["schema"]);
+    let schema: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    jsonschema::validator_for(&schema).expect("a schema")
+}
+
+fn errors(schema: &Validator, text: &str) -> Vec<String> {
+    let value: Value = toml::from_str(text).expect("TOML");
+    schema
+        .iter_errors(&value)
+        .map(|it| it.to_string())
+        .collect()
+}
+
+#[test]
+fn every_shipped_configuration_is_fine_and_fits_the_schema() {
+    let schema = schema();
+    for path in files_below("config", "toml") {
+        let told = hormesis(&["check", path.to_str().unwrap()]);
+        assert!(
+            told.starts_with("exit code: 0"),
+            "{}: {told}",
+            path.display()
+        );
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            errors(&schema, &text),
+            Vec::<String>::new(),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_check_refuses() {
+    let schema = schema();
+    let base = fs::read_to_string(root().join("config/minimal.toml")).unwrap();
+    assert_eq!(errors(&schema, &base), Vec::<String>::new());
+    for (from, to) in [
+        ("probability = \"10%\"", "probabilty = \"10%\""),
+        ("probability = \"10%\"", "probability = true"),
+        ("delay = {", "dealy = {"),
+        ("fixed = \"250ms\"", "fixed = [1]"),
+        ("fixed = \"250ms\"", "fixd = \"250ms\""),
+        ("upstream = \"server\"\n", "upstream = 3\n"),
+        ("upstream = \"server\"\n", ""),
+        (
+            "upstream = \"server\"\n",
+            "upstream = \"server\"\nprotocol = \"gopher\"\n",
+        ),
+        ("[upstreams.server]", "workers = 0\n[upstreams.server]"),
+        ("name = \"slow\"\n", ""),
+    ] {
+        let text = base.replacen(from, to, 1);
+        assert_ne!(text, base, "{from}");
+        assert!(
+            !errors(&schema, &text).is_empty(),
+            "the schema takes {to:?}"
+        );
+        let sandbox = Sandbox::new();
+        sandbox.write("hormesis.toml", &text);
+        let told = sandbox.run(&["check", "hormesis.toml"]);
+        assert!(told.starts_with("exit code: 2"), "{to}: {told}");
+    }
+}
+
+#[test]
+fn references_are_those_of_the_code() {
+    for (file, arguments) in [
+        ("docs/configuration.md", ["schema", "--markdown"]),
+        ("docs/faults.md", ["faults", "--markdown"]),
+    ] {
+        let output = Sandbox::new().output(&arguments);
+        let kept = fs::read_to_string(root().join(file)).unwrap();
+        let stale = format!("{file} is stale: run `make docs`");
+        assert!(kept == String::from_utf8_lossy(&output.stdout), "{stale}");
+    }
+}
+
+/// Every block of TOML in the documentation is a part of a configuration that could stand.
+#[test]
+fn every_example_of_the_documentation_is_fine() {
+    let mut pages = files_below("docs", "md");
+    pages.extend(files_below("src/protocol/docs", "md"));
+    let mut count = 0;
+    for path in pages {
+        let page = fs::read_to_string(&path).unwrap();
+        for block in page.split("```toml\n").skip(1) {
+            let example = block.split("```").next().unwrap();
+            let sandbox = Sandbox::new();
+            sandbox.write("hormesis.toml", completed(example));
+            let told = sandbox.run(&["check", "hormesis.toml"]);
+            assert!(
+                told.starts_with("exit code: 0"),
+                "{}: {example}\n{told}",
+                path.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 5, "{count} examples");
+}
+
+/// An example with the sections that it takes for granted.
+fn completed(example: &str) -> String {
+    let mut text = example.to_owned();
+    if !example.contains("[listeners.") {
+        text.push_str("\n[listeners.chat]\nbind = \"127.0.0.1:0\"\nprotocol = \"openai\"\nupstream = \"llm\"\n");
+    }
+    if !example.contains("[upstreams.") {
+        text.push_str("\n[upstreams.llm]\nendpoints = [\"http://127.0.0.1:8000\"]\n");
+    }
+    text
+}
