@@ -12,7 +12,7 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 #[test]
 fn calls_under_way_finish_and_idle_connections_end() {
     let upstream = Upstream::scripted();
-    let mut sidecar = Sidecar::before(&upstream).workers(2).start();
+    let mut sidecar = Sidecar::before(&upstream).start();
     let (mut idle, mut server) = sidecar.call(&upstream, GET);
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     idle.answer();

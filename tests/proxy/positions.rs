@@ -169,6 +169,8 @@ fn a_disconnect_is_seen_as_what_it_is() {
             if !reached {
                 upstream.is_untouched();
             }
+            // A closing connection waits for its client's end.
+            drop(client);
             let record = sidecar.record();
             assert!(
                 ending(&record).starts_with("injected_fault/injected/"),

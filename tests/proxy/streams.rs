@@ -174,6 +174,7 @@ fn a_stream_ends_where_the_rule_says() {
         } else {
             client.end();
         }
+        drop(client);
         let record = sidecar.record();
         assert_eq!(ending(&record), "injected_fault/injected/200", "{fault}");
         assert_eq!(record["tokens"], 2, "{fault}");
