@@ -1,5 +1,7 @@
 //! The data plane on real sockets, byte for byte, between scripts on both sides.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

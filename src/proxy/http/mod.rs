@@ -60,6 +60,10 @@ async fn calls(session: &Session) -> Next {
 }
 
 /// What came where a request may begin.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart where it is returned, and never kept"
+)]
 enum Arrived {
     /// The client closed between calls.
     End,
