@@ -63,6 +63,7 @@ fn a_truncated_body_breaks_off_or_says_less() {
                         assert!(rest == body[..cut]);
                     }
                 }
+                drop(client);
                 let record = sidecar.record();
                 assert_eq!(fates(&record), ["applied"], "{framing} {at}");
                 assert_eq!(ending(&record), "injected_fault/injected/200");

@@ -97,14 +97,12 @@ fn a_broken_body_is_no_whole_one_to_an_old_client() {
     let upstream = Upstream::scripted();
     let sidecar = Sidecar::before(&upstream).start();
     // Its only end mark is the connection's: an orderly end would say that all is there.
-    for framing in ["Transfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n"] {
-        let (mut client, mut server) = sidecar.call(&upstream, "GET / HTTP/1.0\r\n\r\n");
-        server.send(format!("HTTP/1.1 200 OK\r\n{framing}"));
-        client.head();
-        assert_eq!(client.take(5), b"short");
-        drop(server);
-        assert_eq!(client.end(), End::Reset);
-    }
+    let (mut client, mut server) = sidecar.call(&upstream, "GET / HTTP/1.0\r\n\r\n");
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n");
+    client.head();
+    assert_eq!(client.take(5), b"short");
+    drop(server);
+    assert_eq!(client.end(), End::Reset);
     let (mut client, mut server) = sidecar.call(&upstream, GET);
     server.send("HTTP/1.1 200 OK\r\n\r\nshort");
     client.head();
