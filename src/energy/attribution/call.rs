@@ -21,6 +21,8 @@ pub(super) struct InFlight {
     pub(super) ended: Option<(u64, Finish)>,
     pub(super) charges: SmallVec<[Charge; 2]>,
     pub(super) flags: Flags,
+    /// Its first window among those whose calls are not all over.
+    pub(super) first_record: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,8 @@ pub(super) struct Charge {
     pub(super) idle_uj: u64,
     pub(super) lo_uj: u64,
     pub(super) hi_uj: u64,
+    /// The part of `hi_uj` of windows that were put away before the call was over.
+    pub(super) early_uj: u64,
     /// What the counter may be off at either end of the call.
     pub(super) edge_uj: u64,
     pub(super) windows: u32,
@@ -88,6 +92,7 @@ impl InFlight {
             ended: None,
             charges: SmallVec::new(),
             flags: Flags::default(),
+            first_record: None,
         };
         call.start(Kind::Active, at);
         call
@@ -255,6 +260,7 @@ impl Charge {
             idle_uj: 0,
             lo_uj: 0,
             hi_uj: 0,
+            early_uj: 0,
             edge_uj: 0,
             windows: 0,
             shortest: u64::MAX,
