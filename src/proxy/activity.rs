@@ -18,6 +18,7 @@ pub(super) struct Activity {
     call: u64,
     begun: Cell<bool>,
     held: Cell<bool>,
+    done: Cell<bool>,
 }
 
 impl Activity {
@@ -27,11 +28,17 @@ impl Activity {
             call,
             begun: Cell::new(false),
             held: Cell::new(false),
+            done: Cell::new(false),
         }
     }
 
     pub(super) fn is_metered(&self) -> bool {
         self.sender.is_some()
+    }
+
+    /// Whether the ledger counts upstream work for it now.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_metered() && self.begun.get() && !self.done.get()
     }
 
     /// The first byte goes upstream. A second try goes on with the same work.
@@ -49,6 +56,7 @@ impl Activity {
     pub(super) fn hold(&self) {
         if let Some(sender) = &self.sender
             && self.begun.get()
+            && !self.done.get()
             && !self.held.replace(true)
         {
             sender.borrow_mut().hold(self.call, Instant::now());
@@ -60,6 +68,18 @@ impl Activity {
             && self.held.replace(false)
         {
             sender.borrow_mut().release(self.call, Instant::now());
+        }
+    }
+
+    /// The upstream's last byte was received: however long the answer waits here, or the client
+    /// takes for it, nothing of it is the upstream's work.
+    pub(super) fn done(&self) {
+        if let Some(sender) = &self.sender
+            && self.begun.get()
+            && !self.done.replace(true)
+        {
+            self.held.set(false);
+            sender.borrow_mut().done(self.call, Instant::now());
         }
     }
 

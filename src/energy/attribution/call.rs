@@ -18,6 +18,9 @@ pub(super) struct InFlight {
     pub(super) program: Option<usize>,
     begun: u64,
     segments: SmallVec<[Segment; 4]>,
+    /// When its work was over, where that was before its end.
+    done: Option<u64>,
+    /// When its work was over, and how it ended.
     pub(super) ended: Option<(u64, Finish)>,
     pub(super) charges: SmallVec<[Charge; 2]>,
     pub(super) flags: Flags,
@@ -89,6 +92,7 @@ impl InFlight {
             program,
             begun: at,
             segments: SmallVec::new(),
+            done: None,
             ended: None,
             charges: SmallVec::new(),
             flags: Flags::default(),
@@ -106,9 +110,23 @@ impl InFlight {
         self.turn(Kind::Held, Kind::Active, at);
     }
 
-    /// After a cut the call stays as a ghost, where its program can be watched.
+    /// The upstream has nothing more to do for it.
+    pub(super) fn done(&mut self, at: u64) {
+        if self.ended.is_none() && self.done.is_none() {
+            // A call that began and ended at once still was there.
+            let at = at.max(self.begun + 1);
+            self.stop(at);
+            self.done = Some(at);
+        }
+    }
+
+    /// After a cut the call stays as a ghost, where its program can be watched and its work was
+    /// not done.
     pub(super) fn end(&mut self, at: u64, finish: Finish) {
-        // A call that began and ended at once still was there.
+        if let Some(done) = self.done {
+            self.ended = Some((done, finish));
+            return;
+        }
         let at = at.max(self.begun + 1);
         self.stop(at);
         let cut = matches!(

@@ -93,6 +93,11 @@ impl Attribution {
                     .entry(call)
                     .or_insert_with(|| InFlight::new(program, at));
             }
+            Event::Done => {
+                if let Some(it) = self.calls.get_mut(&call) {
+                    it.done(at);
+                }
+            }
             Event::End(finish) => {
                 let Some(it) = self.calls.get_mut(&call) else {
                     return;

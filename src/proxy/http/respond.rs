@@ -26,7 +26,9 @@ use crate::proxy::http::forward::{Answered, Sending, poll_beside};
 use crate::proxy::http::{Next, to_client};
 use crate::proxy::relay::{Early, relay};
 use crate::proxy::rescue::Failure;
-use crate::proxy::stages::{BodyEnd, BodyFacts, FixedCut, Outlet, Pump, Source, Stages};
+use crate::proxy::stages::{
+    BodyEnd, BodyFacts, FixedCut, Outlet, Pump, READ_AHEAD, Source, Stages,
+};
 use crate::rule::Course;
 use crate::snapshot::ProtocolSpec;
 use crate::upstream::Connection;
@@ -95,8 +97,10 @@ pub(super) async fn respond(
     } else {
         pass(call, connection, buffer, &mut scanner, &head_bytes, sending).await?
     };
-    call.activity.hold();
     let clean = matches!(result, Passed::Whole { leftover: false });
+    if clean {
+        call.activity.done();
+    }
     let reusable = clean && head.keep_alive && sending.is_done();
     let next = match result {
         Passed::Whole { .. } if keep => Next::Keep,
@@ -135,7 +139,9 @@ async fn before_head(
         if execution.has(|effect| effect.phase() == Phase::AfterUpstream && effect.is_terminal()) {
             reusable = discard(call, head, buffer, connection, sending).await? && head.keep_alive;
         }
-        if let Some((step, planned)) = enter(call, Phase::AfterUpstream, None).await? {
+        let wait = enter(call, Phase::AfterUpstream, None);
+        let ended = reading_ahead(&call.activity, head, buffer, &connection.stream, wait).await??;
+        if let Some((step, planned)) = ended {
             let keep = Asked {
                 keep: asked.keep && sending.is_done(),
                 ..asked
@@ -146,8 +152,9 @@ async fn before_head(
             )));
         }
     }
-    // What the upstream has sent waits here: no work of its own.
-    if let Some((step, planned)) = enter(call, Phase::ResponseHead, None).await? {
+    let wait = enter(call, Phase::ResponseHead, None);
+    let ended = reading_ahead(&call.activity, head, buffer, &connection.stream, wait).await??;
+    if let Some((step, planned)) = ended {
         return Ok(Some((
             end_by_rule(
                 call,
@@ -164,6 +171,63 @@ async fn before_head(
         )));
     }
     Ok(None)
+}
+
+/// Waits before a head while its body is read ahead, as far as there is room: when the upstream's
+/// work ends shows only in its last byte. Where nothing is metered the body stays where it is.
+async fn reading_ahead<F: Future>(
+    activity: &Activity,
+    head: &Response,
+    buffer: &mut Buffer,
+    stream: &Stream,
+    wait: F,
+) -> Result<F::Output, Failure> {
+    let mut scanner = BodyScanner::new(head.framing);
+    let mut seen = head.len;
+    let mut reads = activity.is_open();
+    let mut wait = pin!(wait);
+    let output = poll_fn(|context| {
+        if let Poll::Ready(output) = wait.as_mut().poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        while reads {
+            match scanner.scan(&buffer[seen..], |_| {}) {
+                Ok(scanned) if scanned.done => {
+                    activity.done();
+                    reads = false;
+                    break;
+                }
+                Ok(scanned) => seen += scanned.wire,
+                // Who passes the body on will find the same, and say so.
+                Err(_) => {
+                    reads = false;
+                    break;
+                }
+            }
+            if !buffer.make_room(READ_AHEAD) {
+                activity.hold();
+                reads = false;
+                break;
+            }
+            match stream.poll_read(context, buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => {
+                    if scanner.ends_at_close() {
+                        activity.done();
+                    }
+                    reads = false;
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(Failure::UpstreamReset(error)));
+                }
+            }
+        }
+        Poll::Pending
+    })
+    .await?;
+    activity.release();
+    Ok(output)
 }
 
 /// Reads an answer to its end and drops it as it comes. Whether the connection is clean after it.
@@ -193,12 +257,16 @@ async fn discard(
         })
         .await?;
         match read {
-            Ok(0) if scanner.ends_at_close() => return Ok(false),
+            Ok(0) if scanner.ends_at_close() => {
+                call.activity.done();
+                return Ok(false);
+            }
             Ok(0) => return Err(Failure::UpstreamShort),
             Ok(_) => {}
             Err(error) => return Err(Failure::UpstreamReset(error)),
         }
     }
+    call.activity.done();
     Ok(held.is_empty())
 }
 
@@ -347,6 +415,9 @@ async fn pass(
         .scan(&buffer[in_place..], |_| {})
         .map_err(Failure::UpstreamBody)?;
     let first = in_place + scanned.wire;
+    if scanned.done {
+        call.activity.done();
+    }
     let write = async {
         match head {
             HeadBytes::InPlace(_) => session.client.write_all(&buffer[..first]).await,
@@ -368,7 +439,10 @@ async fn pass(
             })
             .await?;
             match read {
-                Ok(0) if scanner.ends_at_close() => break,
+                Ok(0) if scanner.ends_at_close() => {
+                    call.activity.done();
+                    break;
+                }
                 Ok(0) => return Err(Failure::UpstreamShort),
                 Ok(_) => {}
                 Err(error) => return Err(Failure::UpstreamReset(error)),
@@ -377,6 +451,9 @@ async fn pass(
         scanned = scanner
             .scan(&buffer, |_| {})
             .map_err(Failure::UpstreamBody)?;
+        if scanned.done {
+            call.activity.done();
+        }
         let write = session.client.write_all(&buffer[..scanned.wire]);
         beside(sending, holding(&call.activity, write))
             .await?

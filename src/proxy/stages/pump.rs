@@ -20,7 +20,7 @@ use crate::proxy::stages::{Segment, Stages};
 use crate::proxy::timer::Waited;
 
 /// How far a body is read ahead of what was written.
-const READ_AHEAD: usize = 64 * 1024;
+pub(in crate::proxy) const READ_AHEAD: usize = 64 * 1024;
 
 /// Where body bytes come from.
 #[derive(Debug)]
@@ -165,9 +165,7 @@ impl<'s> Pump<'s> {
         self.ended = true;
         self.stages.finish(now, self.execution);
         // Nothing more is asked of the upstream, however long the rest waits here.
-        if let Some(activity) = self.activity {
-            activity.hold();
-        }
+        self.activity.inspect(|activity| activity.done());
     }
 
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyEnd>> {
@@ -181,6 +179,24 @@ impl<'s> Pump<'s> {
             Poll::Ready(Ok(_)) => Poll::Ready(self.ingest()),
             Poll::Ready(Err(error)) => Poll::Ready(Err(BodyEnd::SourceFailed(error))),
         }
+    }
+
+    /// Reads until nothing more has come, or enough is queued: from then on the upstream is held.
+    /// Ready after the first bytes with `once`, and where the body fails.
+    fn read_ahead(&mut self, context: &mut Context<'_>, once: bool) -> Poll<Result<(), BodyEnd>> {
+        while !self.ended {
+            if self.stages.queued >= READ_AHEAD {
+                self.activity.inspect(|activity| activity.hold());
+                break;
+            }
+            self.activity.inspect(|activity| activity.release());
+            match self.poll_fill(context) {
+                Poll::Ready(Ok(())) if once => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                ended => return ended,
+            }
+        }
+        Poll::Pending
     }
 
     async fn fill(&mut self) -> Result<(), BodyEnd> {
@@ -201,18 +217,10 @@ impl<'s> Pump<'s> {
             if let Poll::Ready(output) = wait.as_mut().poll(context) {
                 return Poll::Ready(Ok(Some(output)));
             }
-            while !self.ended {
-                if self.stages.queued >= READ_AHEAD {
-                    self.activity.inspect(|activity| activity.hold());
-                    break;
-                }
-                self.activity.inspect(|activity| activity.release());
-                match self.poll_fill(context) {
-                    Poll::Ready(Ok(())) if once => return Poll::Ready(Ok(None)),
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
-                    Poll::Pending => break,
-                }
+            match self.read_ahead(context, once) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                Poll::Pending => {}
             }
             if !self.watch_sink {
                 return Poll::Pending;
@@ -436,15 +444,9 @@ impl<'s> Pump<'s> {
             if let Poll::Ready(output) = write.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            while !self.ended && self.stages.queued < READ_AHEAD {
-                match self.poll_fill(context) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
-                    Poll::Pending => break,
-                }
-            }
-            if !self.ended && self.stages.queued >= READ_AHEAD {
-                self.activity.inspect(|activity| activity.hold());
+            match self.read_ahead(context, false) {
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             Poll::Pending
         })
