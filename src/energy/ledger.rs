@@ -74,7 +74,9 @@ pub struct Activity {
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    Begin { upstream: u16 },
+    Begin {
+        upstream: u16,
+    },
     /// The work is over; its end tells the outcome.
     Done,
     End(Finish),

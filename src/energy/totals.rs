@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::reading::{Domain, Tier};
 use crate::call::Outcome;
+use crate::record::Histogram;
 use crate::units::MicroJoules;
 
 /// A snapshot of everything counted so far.
@@ -23,6 +24,9 @@ pub struct Totals {
     pub rules: BTreeMap<Arc<str>, OutcomeSum>,
     /// By model; empty where none is known.
     pub models: BTreeMap<Arc<str>, OutcomeSum>,
+    /// Calls by their dynamic energy, in µJ.
+    #[serde(skip)]
+    pub sizes: BTreeMap<Outcome, Histogram>,
     /// Calls by how they ended, those without a figure included.
     pub calls: BTreeMap<Outcome, u64>,
     /// Calls that no figure was made for because the worker's ring was full.

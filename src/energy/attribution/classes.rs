@@ -9,6 +9,7 @@ use crate::call::Outcome;
 use crate::energy::figure::CallEnergy;
 use crate::energy::ledger::Finish;
 use crate::energy::totals::{Class, ClassTotal, EnergyOutcome, OutcomeSum, Totals};
+use crate::record::{Bounds, Histogram};
 use crate::units::MicroJoules;
 
 /// Distinct models and rules that are told apart: they come from clients and from the API.
@@ -49,6 +50,7 @@ pub(super) struct Classes {
     /// Energy and calls, by source and labels.
     sums: BTreeMap<(usize, u32), (MicroJoules, u64)>,
     groups: BTreeMap<Group, OutcomeSum>,
+    sizes: BTreeMap<Outcome, Histogram>,
     calls: BTreeMap<Outcome, u64>,
 }
 
@@ -139,6 +141,12 @@ impl Classes {
             plus(&mut sum.idle, figure.idle_uj);
             sum.calls += 1;
         }
+        if let Some(uj) = figure.dyn_uj {
+            let sizes = self.sizes.entry(figure.finish.outcome);
+            sizes
+                .or_insert_with(|| Histogram::new(&Bounds::ENERGY))
+                .observe_millionths(uj);
+        }
         if figure.zombie_uj.is_some() {
             let group = Group::Outcome(EnergyOutcome::ZOMBIE);
             let sum = self.groups.entry(group).or_default();
@@ -190,6 +198,7 @@ impl Classes {
             }
         }
         totals.calls.clone_from(&self.calls);
+        totals.sizes.clone_from(&self.sizes);
     }
 }
 

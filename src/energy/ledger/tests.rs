@@ -119,10 +119,7 @@ fn what_is_done_is_neither_held_nor_at_work() {
         sender.release(call, at(30));
         sender.end(call, at(50), finish());
     }
-    assert_eq!(
-        drained(&mut rings),
-        [(1, "begin"), (1, "done"), (1, "end")]
-    );
+    assert_eq!(drained(&mut rings), [(1, "begin"), (1, "done"), (1, "end")]);
     let work = rings.folded(0, since(epoch, at(900)));
     assert_eq!((work.calls, work.active_ns), (1, 10_000_000));
     // Nothing is owed any more.
