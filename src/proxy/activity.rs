@@ -21,6 +21,7 @@ struct Work {
     call: u64,
     begun: Cell<bool>,
     held: Cell<bool>,
+    done: Cell<bool>,
 }
 
 impl Activity {
@@ -31,12 +32,20 @@ impl Activity {
                 call,
                 begun: Cell::new(false),
                 held: Cell::new(false),
+                done: Cell::new(false),
             })
         }))
     }
 
     pub(super) fn is_metered(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether the ledger counts upstream work for it now.
+    pub(super) fn is_open(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|work| work.begun.get() && !work.done.get())
     }
 
     /// The first byte goes upstream. A second try goes on with the same work.
@@ -54,6 +63,7 @@ impl Activity {
     pub(super) fn hold(&self) {
         if let Some(work) = &self.0
             && work.begun.get()
+            && !work.done.get()
             && !work.held.replace(true)
         {
             work.sender.borrow_mut().hold(work.call, Instant::now());
@@ -65,6 +75,18 @@ impl Activity {
             && work.held.replace(false)
         {
             work.sender.borrow_mut().release(work.call, Instant::now());
+        }
+    }
+
+    /// The upstream's last byte was received: however long the answer waits here, or the client
+    /// takes for it, nothing of it is the upstream's work.
+    pub(super) fn done(&self) {
+        if let Some(work) = &self.0
+            && work.begun.get()
+            && !work.done.replace(true)
+        {
+            work.held.set(false);
+            work.sender.borrow_mut().done(work.call, Instant::now());
         }
     }
 

@@ -6,6 +6,7 @@ mod body;
 mod decide;
 mod exchange;
 mod forward;
+mod read_ahead;
 mod respond;
 mod shape;
 mod switch;

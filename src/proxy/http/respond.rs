@@ -16,6 +16,7 @@ use crate::proxy::http::beside::Beside;
 use crate::proxy::http::body::{First, Passed, pass, staged};
 use crate::proxy::http::exchange::{Asked, end_by_rule, enter};
 use crate::proxy::http::forward::Answered;
+use crate::proxy::http::read_ahead::reading_ahead;
 use crate::proxy::http::shape::{HeadBytes, prepare_head, shape};
 use crate::proxy::http::switch::switch;
 use crate::proxy::http::{Next, to_client};
@@ -83,8 +84,10 @@ pub(super) async fn respond(
         };
         pass(call, connection, buffer, &mut scanner, first, beside).await?
     };
-    call.activity.hold();
     let clean = matches!(result, Passed::Whole { leftover: false });
+    if clean {
+        call.activity.done();
+    }
     let reusable = clean && head.keep_alive && beside.is_sent();
     let next = match result {
         Passed::Whole { .. } if keep => Next::Keep,
@@ -109,7 +112,7 @@ async fn before_head(
     if execution.ends_at(Phase::AfterUpstream) {
         let clean = discard(call, head, buffer, connection, beside).await?;
         // Its work is done: what waits now waits here.
-        call.activity.hold();
+        call.activity.done();
         if let Some((step, planned)) = enter(call, Phase::AfterUpstream, None, true).await? {
             let keep = Asked {
                 keep: asked.keep && beside.is_sent(),
@@ -122,15 +125,17 @@ async fn before_head(
         return Ok(Some((Next::Reset, false)));
     }
     for phase in [Phase::AfterUpstream, Phase::ResponseHead] {
-        // What the upstream has sent waits unread: no work of its own.
         let execution = call.execution();
-        let waits = execution.is_some_and(|it| it.has(|effect| effect.phase() == phase));
-        if !waits {
+        if !execution.is_some_and(|it| it.has(|effect| effect.phase() == phase)) {
             continue;
         }
-        call.activity.hold();
-        buffer.shrink();
-        if let Some((step, planned)) = enter(call, phase, None, false).await? {
+        if !call.activity.is_open() {
+            buffer.shrink();
+        }
+        let wait = enter(call, phase, None, false);
+        let upstream = &connection.stream;
+        let ended = reading_ahead(&call.activity, head, buffer, upstream, wait).await??;
+        if let Some((step, planned)) = ended {
             let closing = Asked {
                 keep: false,
                 ..asked
@@ -140,7 +145,6 @@ async fn before_head(
                 false,
             )));
         }
-        call.activity.release();
     }
     Ok(None)
 }

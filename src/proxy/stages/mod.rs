@@ -24,7 +24,7 @@ use between::Between;
 use damage::Damager;
 use pace::Bucket;
 use points::{Act, Point, Position};
-pub(super) use pump::{BodyEnd, Outlet, Pump, Source};
+pub(super) use pump::{BodyEnd, Outlet, Pump, READ_AHEAD, Source};
 
 /// What is known of a body before it passes.
 #[derive(Clone, Copy, Debug, Default)]

@@ -22,7 +22,7 @@ use crate::proxy::timer::Waited;
 use crate::proxy::watch::Watch;
 
 /// How far a body is read ahead of what was written.
-const READ_AHEAD: usize = 64 * 1024;
+pub(in crate::proxy) const READ_AHEAD: usize = 64 * 1024;
 
 /// Where body bytes come from.
 #[derive(Debug)]
@@ -166,13 +166,14 @@ impl<'s> Pump<'s> {
             return Ok(());
         }
         let (stages, execution, now) = (&mut *self.stages, self.execution, Instant::now());
-        let scanned = self
-            .source
-            .scanner
-            .scan(self.source.buffer, |payload| {
-                stages.push(payload, now, execution);
-            })
-            .map_err(BodyEnd::SourceMalformed)?;
+        let payload = |payload: &[u8]| stages.push(payload, now, execution);
+        let scanned = match self.source.scanner.scan(self.source.buffer, payload) {
+            Ok(scanned) => scanned,
+            Err(error) => {
+                self.source_failed(BodyEnd::SourceMalformed(error));
+                return Ok(());
+            }
+        };
         self.source.buffer.consume(scanned.wire);
         if self.stages.broken {
             return Err(BodyEnd::Reset);
@@ -187,7 +188,9 @@ impl<'s> Pump<'s> {
         self.ended = true;
         self.stages.finish(now, self.execution);
         // Nothing more is asked of the upstream, however long the rest waits here.
-        self.unread(true);
+        if !self.feeds_upstream {
+            self.activity.inspect(|activity| activity.done());
+        }
     }
 
     /// Whether what the upstream has ready is left unread: then it is not charged.
@@ -216,6 +219,24 @@ impl<'s> Pump<'s> {
                 Poll::Ready(Ok(()))
             }
         }
+    }
+
+    /// Reads until nothing more has come, or enough is queued: from then on the upstream is held.
+    /// Ready after the first bytes with `once`, and where the body fails.
+    fn read_ahead(&mut self, context: &mut Context<'_>, once: bool) -> Poll<Result<(), BodyEnd>> {
+        while !self.ended {
+            if self.stages.queued >= READ_AHEAD {
+                self.unread(true);
+                break;
+            }
+            self.unread(false);
+            match self.poll_fill(context) {
+                Poll::Ready(Ok(())) if once => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                ended => return ended,
+            }
+        }
+        Poll::Pending
     }
 
     /// The source is of no more use; what it sent before goes out first.
@@ -254,18 +275,10 @@ impl<'s> Pump<'s> {
             if let Poll::Ready(output) = wait.as_mut().poll(context) {
                 return Poll::Ready(Ok(Some(output)));
             }
-            while !self.ended {
-                if self.stages.queued >= READ_AHEAD {
-                    self.unread(true);
-                    break;
-                }
-                self.unread(false);
-                match self.poll_fill(context) {
-                    Poll::Ready(Ok(())) if once => return Poll::Ready(Ok(None)),
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
-                    Poll::Pending => break,
-                }
+            match self.read_ahead(context, once) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                Poll::Pending => {}
             }
             match self.watch.as_mut().map(|watch| watch.poll(context)) {
                 Some(Poll::Ready(())) => Poll::Ready(Err(BodyEnd::SinkGone(
@@ -506,15 +519,9 @@ impl<'s> Pump<'s> {
             if let Poll::Ready(output) = write.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            while !self.ended && self.stages.queued < READ_AHEAD {
-                match self.poll_fill(context) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
-                    Poll::Pending => break,
-                }
-            }
-            if !self.ended && self.stages.queued >= READ_AHEAD {
-                self.unread(true);
+            match self.read_ahead(context, false) {
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             Poll::Pending
         })
