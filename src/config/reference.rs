@@ -144,9 +144,10 @@ impl<'s> Writer<'s> {
             return "…".to_owned();
         };
         if let Some((name, object)) = target(self.root, value) {
-            return match has_section(object) {
-                true => self.link(name, object),
-                false => self.kind(object, depth),
+            return if has_section(object) {
+                self.link(name, object)
+            } else {
+                self.kind(object, depth)
             };
         }
         for forms in ["anyOf", "oneOf"] {
