@@ -124,7 +124,7 @@ impl App {
         announce(&handle, &snapshot, &bound, &admin);
         let admin = admin.start(handle.clone())?;
         runtime.block_on(signals.wait(&handle));
-        let drained = drain(runtime, signals, &handle, proxy, grace);
+        let drained = drain(&runtime, signals, &handle, proxy, grace);
         finish(admin, energy, log);
         Ok(drained)
     }
@@ -237,7 +237,7 @@ impl Signals {
 
 /// Drains while a second signal is watched for.
 fn drain(
-    runtime: tokio::runtime::Runtime,
+    runtime: &tokio::runtime::Runtime,
     mut signals: Signals,
     handle: &Handle,
     proxy: Proxy,

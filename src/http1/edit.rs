@@ -67,11 +67,12 @@ pub fn rebuild_request(head: &[u8], request: &Request, edit: RequestEdit<'_>, ou
     let host = authority.unwrap_or(edit.default_host);
     out.extend_from_slice(request.method(head).as_bytes());
     out.push(b' ');
-    // Absolute form may come without a path, but a request cannot.
-    out.extend_from_slice(if path.is_empty() {
-        b"/"
-    } else {
-        path.as_bytes()
+    // Absolute form may come without a path, but a request cannot; without one and a query OPTIONS
+    // asks about the server as a whole (RFC 9112 §3.2.4).
+    out.extend_from_slice(match path {
+        "" if query.is_none() && request.method(head) == "OPTIONS" => b"*",
+        "" => b"/",
+        path => path.as_bytes(),
     });
     if let Some(query) = query {
         out.push(b'?');

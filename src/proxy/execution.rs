@@ -12,14 +12,14 @@ use crate::call::{Phase, Side};
 use crate::effect::{Effect, Fate, HeadEdit, NotApplicable, Planned, RuleToken, WaitTime};
 use crate::proxy::timer::{Timer, Waited};
 use crate::record::EffectRecord;
-use crate::rule::{Course, RuleSet};
+use crate::rule::{Course, RuleSet, WaitBudget};
 
 /// A plan under way. Shared by the two directions of a call, never across an await in a borrow.
 #[derive(Debug)]
 pub(super) struct Execution {
     steps: RefCell<Vec<Step>>,
     /// Injected waiting that is left of `max_delay_per_call`.
-    budget: Cell<Duration>,
+    budget: Cell<WaitBudget>,
     injected: Cell<Duration>,
     rules: Arc<RuleSet>,
     timer: Timer,
@@ -60,7 +60,7 @@ impl Execution {
             .collect();
         Self {
             steps: RefCell::new(steps),
-            budget: Cell::new(max_delay),
+            budget: Cell::new(WaitBudget::new(max_delay)),
             injected: Cell::new(Duration::ZERO),
             rules,
             timer,
@@ -105,7 +105,7 @@ impl Execution {
 
     /// Whether an effect acts on body bytes of one direction.
     pub(super) fn touches_body(&self, side: Side) -> bool {
-        self.has(|effect| effect_side(effect) == side && acts_on_body(effect))
+        self.has(|effect| effect.side() == side && acts_on_body(effect))
     }
 
     pub(super) fn settle(&self, index: usize, fate: Fate) {
@@ -191,10 +191,11 @@ impl Execution {
 
     /// Takes a wait from what the call may still wait; marks the step where it was cut.
     pub(super) fn draw_budget(&self, index: usize, time: Option<Duration>) -> Duration {
-        let left = self.budget.get();
-        let allowed = time.map_or(left, |time| time.min(left));
-        self.budget.set(left.saturating_sub(allowed));
-        if time != Some(allowed) {
+        let mut budget = self.budget.get();
+        // Without an end of its own it lasts as long as the call may wait.
+        let (allowed, clamped) = budget.take(time.unwrap_or(Duration::MAX));
+        self.budget.set(budget);
+        if clamped {
             self.settle(index, Fate::Clamped);
         }
         allowed
@@ -298,21 +299,6 @@ impl Drop for HoldGuard<'_> {
         {
             step.fate = Fate::Applied;
         }
-    }
-}
-
-/// The direction of bytes that an effect acts on.
-pub(super) fn effect_side(effect: &Effect) -> Side {
-    match effect {
-        Effect::Blackhole { side, .. }
-        | Effect::Close { side, .. }
-        | Effect::Pace { side, .. }
-        | Effect::Reset { side, .. }
-        | Effect::RewriteHead { side, .. }
-        | Effect::Transform { side, .. }
-        | Effect::Wait { side, .. } => *side,
-        Effect::Answer { .. } => Side::Response,
-        Effect::FailConnect { .. } | Effect::Level { .. } | Effect::Send { .. } => Side::Request,
     }
 }
 

@@ -70,7 +70,8 @@ async fn run(call: &mut InFlight<'_>) -> Result<(), Failure> {
         };
         let entered = unless_gone(&session.client, execution.enter(phase)).await?;
         if let Some((step, planned)) = entered {
-            return Ok(end_by_rule(call, step, &planned));
+            end_by_rule(call, step, &planned);
+            return Ok(());
         }
     }
     let pool = &call.generation.pools[call.target.upstream];
@@ -292,12 +293,10 @@ fn conclude(
         }
         _ => None,
     };
-    match failure {
-        Some(failure) => Err(failure),
-        None => {
-            execution.supersede_rest();
-            call.conclude(Outcome::InjectedFault, Origin::Injected);
-            Ok(())
-        }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
+    execution.supersede_rest();
+    call.conclude(Outcome::InjectedFault, Origin::Injected);
+    Ok(())
 }

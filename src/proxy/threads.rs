@@ -76,8 +76,8 @@ impl Proxy {
     /// Starts the workers on listeners that are bound already.
     pub fn start(bound: &[Bound], parts: Parts) -> io::Result<Self> {
         let (orders, _) = watch::channel(Order::Serve);
-        let listeners: Arc<Vec<ListenerShared>> =
-            Arc::new(bound.iter().map(|_| ListenerShared::default()).collect());
+        let listeners: Arc<[ListenerShared]> =
+            bound.iter().map(|_| ListenerShared::default()).collect();
         let mut threads = Vec::new();
         for (index, ends) in parts.workers.into_iter().enumerate() {
             let start = Start {
@@ -129,7 +129,7 @@ struct Start {
     ends: WorkerEnds,
     live: Arc<Live>,
     clock: Clock,
-    listeners: Arc<Vec<ListenerShared>>,
+    listeners: Arc<[ListenerShared]>,
     sockets: Vec<(usize, BoundSocket)>,
     orders: watch::Receiver<Order>,
 }

@@ -41,7 +41,7 @@ pub(super) struct Worker {
     pub(super) counters: WorkerCounters,
     pub(super) records: RecordSender,
     pub(super) activity: Option<SharedSender>,
-    pub(super) listeners: Arc<Vec<ListenerShared>>,
+    pub(super) listeners: Arc<[ListenerShared]>,
     pub(super) parked: Parked,
     pub(super) draining: Cell<bool>,
     /// Connections that are served now.
@@ -183,7 +183,7 @@ pub(super) struct WorkerParts {
     pub(super) counters: WorkerCounters,
     pub(super) records: RecordSender,
     pub(super) activity: Option<SharedSender>,
-    pub(super) listeners: Arc<Vec<ListenerShared>>,
+    pub(super) listeners: Arc<[ListenerShared]>,
 }
 
 impl Worker {

@@ -58,7 +58,7 @@ pub(super) async fn ask_rules(
         listener_rules.select(&candidates, it)
     });
     if call.decide(&selected, |call, ask| {
-        with_call(call, head, buffer, &description, &found, |it| ask(it))
+        with_call(call, head, buffer, &description, &found, |it| ask(it));
     }) {
         call.told = Some(told(head, buffer));
     }
@@ -119,7 +119,7 @@ pub(super) fn told(head: &Request, buffer: &[u8]) -> Told {
     }
 }
 
-/// Which attempt a request says that it is, from 1: OpenAI's clients count retries, Envoy attempts.
+/// Which attempt a request says that it is, from 1: `OpenAI`'s clients count retries, Envoy attempts.
 fn attempt(head: &Request, buffer: &[u8]) -> Option<u32> {
     head.fields(buffer).find_map(|field| {
         let number = || std::str::from_utf8(field.value).ok()?.parse::<u32>().ok();

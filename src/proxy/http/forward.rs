@@ -16,7 +16,7 @@ use crate::http1::{
 };
 use crate::io::{Buffer, Stream};
 use crate::proxy::call::InFlight;
-use crate::proxy::execution::{acts_on_body, effect_side};
+use crate::proxy::execution::acts_on_body;
 use crate::proxy::http::exchange::Asked;
 use crate::proxy::http::respond::respond;
 use crate::proxy::http::upload::{Upload, upload};
@@ -95,14 +95,11 @@ pub(super) async fn forward(
     let head_len = outgoing.in_buffer();
     let mut stages = request_stages(call, head.framing);
     let mut scanner = BodyScanner::new(head.framing);
-    let mut with_head = 0;
-    if stages.is_none() && !scanner.is_done() {
-        let scanned = scanner
-            .scan(&buffer[head_len..], |_| {})
-            .map_err(Failure::ClientBody)?;
-        with_head = scanned.wire;
-        call.request_bytes = with_head as u64;
-    }
+    let with_head = match stages {
+        None => body_at_hand(&mut scanner, &buffer[head_len..])?,
+        Some(_) => 0,
+    };
+    call.request_bytes = with_head as u64;
     // All of it is at hand: it can be sent a second time.
     let whole = stages.is_none() && scanner.is_done();
     let mut up = Upload {
@@ -125,16 +122,8 @@ pub(super) async fn forward(
                 if held.is_none() {
                     buffer.consume(head_len + with_head);
                 }
-                converse(
-                    call,
-                    buffer,
-                    &mut up,
-                    &connection,
-                    asked,
-                    head.upgrade,
-                    held,
-                )
-                .await
+                let upgrade = head.upgrade;
+                converse(call, buffer, &mut up, &connection, asked, upgrade, held).await
             }
         };
         match result {
@@ -153,6 +142,12 @@ pub(super) async fn forward(
             Err(failure) => return Err(failure),
         }
     }
+}
+
+/// How many bytes of the body have come with the head: they go upstream together.
+fn body_at_hand(scanner: &mut BodyScanner, bytes: &[u8]) -> Result<usize, Failure> {
+    let scanned = scanner.scan(bytes, |_| {}).map_err(Failure::ClientBody)?;
+    Ok(scanned.wire)
 }
 
 /// The upstream closed while it was sent to: it may have answered before (413, say).
@@ -174,8 +169,7 @@ fn request_stages(call: &InFlight<'_>, framing: Framing) -> Option<Stages> {
         Framing::Chunked | Framing::UntilClose => None,
     };
     if length == Some(0) {
-        let on_request =
-            |effect: &Effect| effect_side(effect) == Side::Request && acts_on_body(effect);
+        let on_request = |effect: &Effect| effect.side() == Side::Request && acts_on_body(effect);
         execution.not_applicable(on_request, NotApplicable::NoBody);
         return None;
     }
@@ -298,7 +292,7 @@ async fn await_head(
         };
         match parsed {
             Some(head) if head.is_interim() => {
-                pass_interim(call, &mut buffer, &head, asked).await?
+                pass_interim(call, &mut buffer, &head, asked).await?;
             }
             Some(head) => {
                 call.response_head = Some(Instant::now());

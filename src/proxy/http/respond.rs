@@ -20,7 +20,7 @@ use crate::io::{Buffer, Stream};
 use crate::protocol::{Framer, ResponseHead};
 use crate::proxy::activity::Activity;
 use crate::proxy::call::InFlight;
-use crate::proxy::execution::{Execution, acts_on_body, effect_side};
+use crate::proxy::execution::{Execution, acts_on_body};
 use crate::proxy::http::exchange::{Asked, end_by_rule, enter, watches_units};
 use crate::proxy::http::forward::{Answered, Sending, poll_beside};
 use crate::proxy::http::{Next, to_client};
@@ -234,8 +234,7 @@ fn response_stages(
     let execution = call.execution();
     let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
     if let Some(execution) = execution.filter(|it| it.touches_body(Side::Response)) {
-        let on_response =
-            |effect: &Effect| effect_side(effect) == Side::Response && acts_on_body(effect);
+        let on_response = |effect: &Effect| effect.side() == Side::Response && acts_on_body(effect);
         if bodiless {
             execution.not_applicable(on_response, NotApplicable::NoBody);
             return None;

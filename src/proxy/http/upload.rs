@@ -6,7 +6,7 @@ use std::io;
 use crate::call::Side;
 use crate::http1::BodyScanner;
 use crate::io::{Buffer, Stream};
-use crate::proxy::execution::{Execution, acts_on_body, effect_side};
+use crate::proxy::execution::{Execution, acts_on_body};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Outlet, Pump, Source, Stages};
 
@@ -83,8 +83,7 @@ async fn staged(
         BodyEnd::Complete | BodyEnd::Cut => Ok(()),
         // The upstream sees the request break off; what it makes of that is its answer.
         BodyEnd::Closed | BodyEnd::Error { .. } => {
-            execution
-                .supersede(|effect| effect_side(effect) == Side::Request && acts_on_body(effect));
+            execution.supersede(|effect| effect.side() == Side::Request && acts_on_body(effect));
             crate::error::ignore(upstream.shutdown().await);
             Ok(())
         }

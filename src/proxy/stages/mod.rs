@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::call::{Phase, Side};
 use crate::effect::{Cut, CutLength, Effect, Fate, NotApplicable, Planned, Rate, Stage, WaitTime};
 use crate::protocol::{Framer, UNIT_CAP, UnitEnd, UnitKind};
-use crate::proxy::execution::{Execution, acts_on_body, effect_side};
+use crate::proxy::execution::{Execution, acts_on_body};
 use crate::view::Usage;
 
 use between::Between;
@@ -53,7 +53,7 @@ struct Gap {
     step: usize,
     planned: Rc<Planned>,
     tokens_only: bool,
-    gap: Duration,
+    least: Duration,
     last_leave: Option<Instant>,
 }
 
@@ -104,17 +104,16 @@ impl Stages {
         let mut stages = Self::new(framer);
         let has_units = stages.framer.is_some();
         for (step, planned) in
-            execution.pending(|effect| effect_side(effect) == side && acts_on_body(effect))
+            execution.pending(|effect| effect.side() == side && acts_on_body(effect))
         {
-            let needs_units = planned.effect.phase().needs_units() || paces_units(&planned.effect);
-            if needs_units && !has_units {
+            if planned.effect.needs_units() && !has_units {
                 let why = if facts.encoded {
                     NotApplicable::Encoding
                 } else {
                     NotApplicable::NoUnits
                 };
                 execution.settle(step, Fate::NotApplicable(why));
-            } else if let Err(why) = stages.add(step, planned, facts) {
+            } else if let Err(why) = stages.add(step, &planned, facts) {
                 execution.settle(step, Fate::NotApplicable(why));
             }
         }
@@ -165,7 +164,7 @@ impl Stages {
     fn add(
         &mut self,
         step: usize,
-        planned: Rc<Planned>,
+        planned: &Rc<Planned>,
         facts: BodyFacts,
     ) -> Result<(), NotApplicable> {
         let effect = &planned.effect;
@@ -230,7 +229,7 @@ impl Stages {
                     step,
                     planned,
                     tokens_only: true,
-                    gap,
+                    least: gap,
                     last_leave: None,
                 });
             }
@@ -239,7 +238,7 @@ impl Stages {
                     step,
                     planned,
                     tokens_only: false,
-                    gap,
+                    least: gap,
                     last_leave: None,
                 });
             }
@@ -394,24 +393,6 @@ impl Stages {
 
     pub(super) fn usage(&self) -> Option<Usage> {
         self.framer.as_ref().and_then(|framer| framer.usage())
-    }
-}
-
-fn paces_units(effect: &Effect) -> bool {
-    match effect {
-        Effect::Pace {
-            rate: Rate::Tokens { .. } | Rate::Units { .. },
-            ..
-        } => true,
-        Effect::Transform {
-            stage:
-                Stage::Truncate {
-                    at: Cut::Unit(_) | Cut::Token(_),
-                    ..
-                },
-            ..
-        } => true,
-        _ => false,
     }
 }
 

@@ -114,13 +114,15 @@ mod tests {
     #[test]
     fn a_rate_holds_to_the_nanosecond() {
         for (per_second, burst, total) in [
+            (10u32, 5u32, 25u32),
             (1000, 100, 1100),
             (1, 1, 4),
             (3, 1, 10),
             (1 << 20, 4096, 1 << 22),
         ] {
-            let want = (total as u64 - burst) as f64 / per_second as f64;
-            let took = time_to_send(bucket(per_second, burst), total).as_secs_f64();
+            let want = f64::from(total - burst) / f64::from(per_second);
+            let bucket = bucket(per_second.into(), burst.into());
+            let took = time_to_send(bucket, total as usize).as_secs_f64();
             assert!(
                 took >= want - 1e-9 && took <= want + 0.011,
                 "{per_second}: {took} for {want}"

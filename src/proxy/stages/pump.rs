@@ -151,7 +151,7 @@ impl<'s> Pump<'s> {
             .source
             .scanner
             .scan(self.source.buffer, |payload| {
-                stages.push(payload, now, execution)
+                stages.push(payload, now, execution);
             })
             .map_err(BodyEnd::SourceMalformed)?;
         self.source.buffer.consume(scanned.wire);
@@ -273,7 +273,7 @@ impl<'s> Pump<'s> {
                 continue;
             }
             let Some(last) = gap.last_leave else { continue };
-            let (step, token, due) = (gap.step, gap.planned.token.clone(), last + gap.gap);
+            let (step, token, due) = (gap.step, gap.planned.token.clone(), last + gap.least);
             self.hold_until(step, due, token).await?;
         }
         Ok(())

@@ -1,0 +1,64 @@
+# Everything that people and CI run. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo build test unit e2e e2e-lock lint fmt docs bench fuzz-smoke clean
+
+CARGO ?= cargo
+# Keyword arguments for a part of the end-to-end tests: make e2e ARGS="-k redis"
+ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build, then a model server, faults before it, and a report: offline, under a minute
+	@command -v cc >/dev/null || tests/e2e/setup.sh compiler
+	$(CARGO) build --profile demo --locked
+	target/demo/hormesis demo $(ARGS)
+
+setup: ## install what the tests need: Debian's packages, and Python's in .venv-e2e
+	tests/e2e/setup.sh
+
+build:
+	$(CARGO) build --locked
+
+test: ## everything: install what is missing, unit tests, real servers and clients, totals
+	tests/run.sh
+
+unit: ## Rust's tests only
+	$(CARGO) test --locked
+
+e2e: setup build ## real servers and clients only
+	tests/e2e/run.sh $(ARGS)
+
+e2e-lock: ## pin the newest versions of tests/e2e/requirements.in
+	tests/e2e/lock.sh
+
+lint: ## formatting, clippy without warnings, licences and sources where cargo-deny is there
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then \
+	  $(CARGO) deny --offline check bans sources licenses; \
+	else \
+	  echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; \
+	fi
+
+fmt: ## format the Rust code
+	$(CARGO) fmt
+
+docs: ## the library's documentation, every link checked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
+
+bench: ## time the hot paths
+	$(CARGO) bench --locked $(ARGS)
+
+fuzz-smoke: ## a minute of each fuzz target (needs cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is not installed (cargo install cargo-fuzz)" >&2; exit 1; }
+	@for target in $$(cd fuzz && $(CARGO) fuzz list); do \
+	  echo "fuzz $$target"; \
+	  (cd fuzz && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run "$$target" -- -max_total_time=60 -timeout=10); \
+	done
+
+clean: ## remove what was built and installed here
+	$(CARGO) clean
+	rm -rf .venv-e2e out

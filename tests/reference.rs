@@ -1,0 +1,61 @@
+//! Holds the pages of `docs/` that are made from registries to the code. After a change
+//! `HORMESIS_WRITE_DOCS=1 cargo test --test reference` writes them.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use hormesis::energy::METERS;
+use hormesis::protocol;
+
+fn hold(page: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("docs")
+        .join(page);
+    if std::env::var_os("HORMESIS_WRITE_DOCS").is_some() {
+        fs::write(&path, expected).unwrap();
+        return;
+    }
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        text == expected,
+        "docs/{page} tells something else than the code; `HORMESIS_WRITE_DOCS=1 cargo test --test reference` writes it"
+    );
+}
+
+/// A page of its own becomes a section: its headings go one level down.
+fn section(page: &str) -> String {
+    let mut in_code = false;
+    let mut text = String::new();
+    for line in page.trim().lines() {
+        in_code ^= line.starts_with("```");
+        let hash = if !in_code && line.starts_with('#') {
+            "#"
+        } else {
+            ""
+        };
+        text.push_str(hash);
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn protocols() {
+    let mut text = "# Protocols\n\nWhat a listener can speak: `protocol = \"…\"`. `hormesis protocols NAME` shows the same.\n\n".to_owned();
+    for info in protocol::registry() {
+        writeln!(text, "{}", section(info.doc)).unwrap();
+    }
+    hold("protocols.md", &format!("{}\n", text.trim_end()));
+}
+
+#[test]
+fn meters() {
+    let mut text = "# Meters\n\nWhere joules come from: `[energy] meters = […]`, tried in order. `hormesis doctor` tells what this machine has.\n".to_owned();
+    for info in METERS {
+        let (name, doc, example) = (info.name, info.doc.trim(), info.example.trim());
+        write!(text, "\n## `{name}`\n\n{doc}\n\n```toml\n{example}\n```\n").unwrap();
+    }
+    hold("meters.md", &text);
+}
