@@ -140,11 +140,17 @@ fn explain_failure(error: &anyhow::Error, console: &Console) -> ExitCode {
         // `hormesis faults | head` is no failure.
         return Exit::Fine.into();
     }
+    if let Some(start) = error.downcast_ref::<StartError>() {
+        // It tells its causes itself, with the place in the configuration.
+        console.complain(format_args!("error: {start}"));
+        return if start.is_usage() {
+            Exit::Usage.into()
+        } else {
+            Exit::CannotRun.into()
+        };
+    }
     console.complain(format_args!("error: {error:#}"));
-    let taken = error
-        .downcast_ref::<StartError>()
-        .is_some_and(StartError::is_usage);
-    if taken || error.is::<UsageError>() {
+    if error.is::<UsageError>() {
         Exit::Usage.into()
     } else {
         Exit::CannotRun.into()

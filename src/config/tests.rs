@@ -201,6 +201,91 @@ fn numbers_without_sense_are_refused() {
     );
 }
 
+/// The base with an HTTP listener beside the one of bytes, and rules.
+fn with_rules(rules: &str) -> Result<Resolved, Problems> {
+    let web = "[upstreams.web]\nendpoints = [\"http://127.0.0.1:2\"]\n\
+               [listeners.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"openai\"\nupstream = \"web\"\n";
+    read(&[("base", BASE), ("web", web), ("rules", rules)])
+}
+
+fn rule_errors(rules: &str) -> Vec<String> {
+    lines(&with_rules(rules).expect_err("rules with mistakes"))
+}
+
+#[test]
+fn rules_are_compiled_for_the_listeners_they_watch() {
+    let rules = "[[rules]]\nname = \"a\"\nlistener = \"web\"\nfaults = [{ stall = {} }]\n\
+                 [[rules]]\nname = \"b\"\nfaults = [{ stall = {} }]\n";
+    let resolved = with_rules(rules).unwrap();
+    let names = |listener: usize| -> Vec<u32> {
+        let rules = resolved.snapshot.rules.listener(listener).unwrap();
+        let call = crate::call::Call::default();
+        rules.select(&rules.candidates(&call), &call).to_vec()
+    };
+    assert_eq!(names(0), [1], "front");
+    assert_eq!(names(1), [0, 1], "web");
+}
+
+#[test]
+fn rules_are_held_against_their_listeners() {
+    assert_eq!(
+        rule_errors(
+            "[[rules]]\nname = \"a\"\nlistener = [\"web\", \"fron\"]\nfaults = [{ stall = {} }]\n\
+             [[rules]]\nname = \"a\"\nfaults = []\n"
+        ),
+        [
+            "3:20 unknown listener `fron` | did you mean `front`?",
+            "6:8 two rules are named `a` | first at rules:2",
+            "7:10 a rule has 1 to 64 faults, and this one has 0 | `hormesis faults` lists the kinds: [[rules.faults]] delay = { fixed = \"10ms\" }",
+        ]
+    );
+}
+
+#[test]
+fn bytes_have_no_tokens_and_no_errors() {
+    let said = rule_errors(
+        "[[rules]]\nname = \"a\"\nlistener = \"front\"\nfaults = [\n\
+         { delay = { at = \"first-token\", fixed = \"1s\" } },\n\
+         { abort = { status = 503 } },\n\
+         { stall = { at = { byte = 5 } } },\n]\n",
+    );
+    assert_eq!(said.len(), 2, "{said:?}");
+    let places: Vec<_> = said.iter().filter_map(|it| it.split(' ').next()).collect();
+    assert_eq!(places, ["5:18", "6:11"]);
+    assert!(said[0].contains("`front` carries bytes, which have no tokens"));
+    // A rule for all listeners acts where it can.
+    let all =
+        "[[rules]]\nname = \"a\"\nfaults = [{ delay = { at = \"first-token\", fixed = \"1s\" } }]";
+    with_rules(all).unwrap();
+}
+
+#[test]
+fn a_selector_that_nothing_meets_is_warned_of() {
+    let warned = |rule: &str| -> Vec<String> {
+        let faults = "faults = [{ stall = {} }]";
+        let text = format!("[[rules]]\nname = \"a\"\n{rule}\n{faults}");
+        let warnings = with_rules(&text).unwrap().warnings;
+        let placed = warnings.into_iter().filter(|it| it.place.is_some());
+        placed.map(|it| it.message).collect()
+    };
+    assert_eq!(
+        warned("listener = \"front\"\nselect = { path = \"/v1/**\" }"),
+        ["rule `a` never selects a call: bytes tell of none of this"]
+    );
+    assert_eq!(
+        warned("listener = \"web\"\nselect = { operation = \"chat.completion\" }"),
+        ["rule `a` never selects a call: openai has no such operation"]
+    );
+    assert_eq!(
+        warned("select = { operation = \"chat.*\" }"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        warned("listener = \"front\"\nselect = { peer = \"10.0.0.0/8\" }"),
+        Vec::<String>::new()
+    );
+}
+
 #[test]
 fn a_file_of_four_megabytes_of_mistakes_is_read_in_bounded_time() {
     // Each is far beyond what stands in a configuration; a hang would fail the test run.
@@ -211,6 +296,9 @@ fn a_file_of_four_megabytes_of_mistakes_is_read_in_bounded_time() {
     for text in [one_table, many_tables, deep, dotted] {
         assert!(!errors(&text).is_empty());
     }
+    let rules =
+        numbered(|n| format!("[[rules]]\nname = \"r{n}\"\nfaults = [{{ stall = {{}} }}]\n"));
+    assert!(read(&[("f", &format!("{BASE}{rules}"))]).is_ok());
 }
 
 /// Four megabytes of lines.

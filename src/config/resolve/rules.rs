@@ -1,6 +1,6 @@
 //! Rules: each by itself, and against the listeners they watch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::names::Names;
@@ -8,7 +8,8 @@ use crate::call::Phase;
 use crate::config::document::Document;
 use crate::config::tree::Located;
 use crate::config::{Inputs, Place, Problems, RuleConfig};
-use crate::rule::{RuleSet, RuleSpec, Select, Setting};
+use crate::protocol::by_name;
+use crate::rule::{RuleSet, RuleSpec, Select, Setting, Subject, TextMatcher};
 use crate::snapshot::{ListenerSpec, ProtocolSpec, Safety};
 
 /// The rules that are right, in the order of the document.
@@ -131,29 +132,50 @@ fn missing_on_tcp(kind: &str, at: Phase) -> Option<&'static str> {
     }
 }
 
-/// Warns of a rule that asks bytes for what they do not tell: it would never select.
+/// Warns of a rule that would never select: it asks bytes for what they do not tell, or for an
+/// operation that no protocol of its listeners has.
 fn check_select(
     located: &Located<'_, RuleConfig>,
     spec: &RuleSpec,
     watched: &[&ListenerSpec],
     problems: &mut Problems,
 ) {
-    let all_tcp = watched
-        .iter()
-        .all(|it| matches!(it.protocol, ProtocolSpec::Tcp));
+    let never = format!("rule `{}` never selects a call", spec.name);
+    let protocols: BTreeSet<&str> = watched.iter().flat_map(|it| protocols_of(it)).collect();
     let of_connections = Select {
         peer: spec.select.peer.clone(),
         protocol: spec.select.protocol.clone(),
         ..Select::default()
     };
-    if !watched.is_empty() && all_tcp && *spec.select != of_connections {
+    if protocols.iter().eq(["tcp"].iter()) && *spec.select != of_connections {
+        let place = Some(located.node.place("select"));
+        let help = "on tcp `select` knows `peer` and `protocol`".to_owned();
+        problems.warning(place, format!("{never}: bytes tell of none of this"), help);
+        return;
+    }
+    let Some(TextMatcher(wanted)) = &spec.select.operation else {
+        return;
+    };
+    let infos: Vec<_> = protocols.iter().filter_map(|it| by_name(it)).collect();
+    let mut operations = infos.iter().flat_map(|it| it.operations);
+    let exists = |it: &&str| wanted.holds(&[Subject::Text(it.as_bytes())]);
+    if !infos.is_empty() && !operations.any(|it| exists(&it)) {
+        let names: Vec<&str> = protocols.into_iter().collect();
+        let names = names.join(", ");
+        let place = Some(located.node.place("select.operation"));
+        let help = "`hormesis protocols NAME` lists its operations".to_owned();
         problems.warning(
-            Some(located.node.place("select")),
-            format!(
-                "rule `{}` never selects a call: bytes tell of none of this",
-                spec.name
-            ),
-            "on tcp `select` knows `peer` and `protocol`".to_owned(),
+            place,
+            format!("{never}: {names} has no such operation"),
+            help,
         );
     }
+}
+
+/// The names of the protocols that calls of a listener may have.
+fn protocols_of(listener: &ListenerSpec) -> impl Iterator<Item = &'static str> {
+    let of_routes = listener.routes.iter().filter_map(|it| it.protocol);
+    std::iter::once(listener.protocol)
+        .chain(of_routes)
+        .map(ProtocolSpec::name)
 }
