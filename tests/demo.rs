@@ -1,5 +1,7 @@
 //! The parts of `hormesis demo` from outside: the report, the model server, the load.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 #[path = "demo/load.rs"]
 mod load;
 #[path = "demo/model_server.rs"]

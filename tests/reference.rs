@@ -1,6 +1,8 @@
 //! Holds the pages of `docs/` that are made from registries to the code. After a change
 //! `HORMESIS_WRITE_DOCS=1 cargo test --test reference` writes them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;

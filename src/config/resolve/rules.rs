@@ -159,7 +159,7 @@ fn check_select(
     let infos: Vec<_> = protocols.iter().filter_map(|it| by_name(it)).collect();
     let mut operations = infos.iter().flat_map(|it| it.operations);
     let exists = |it: &&str| wanted.holds(&[Subject::Text(it.as_bytes())]);
-    if !infos.is_empty() && !operations.any(|it| exists(&it)) {
+    if !infos.is_empty() && !operations.any(|it| exists(it)) {
         let names: Vec<&str> = protocols.into_iter().collect();
         let names = names.join(", ");
         let place = Some(located.node.place("select.operation"));
