@@ -355,6 +355,16 @@ enum HeadBytes {
     Rebuilt(Vec<u8>),
 }
 
+impl HeadBytes {
+    /// How much of the buffer is head.
+    fn in_place(&self) -> usize {
+        match self {
+            Self::InPlace(len) => *len,
+            Self::Rebuilt(_) => 0,
+        }
+    }
+}
+
 fn prepare_head(
     call: &InFlight<'_>,
     head: &Response,
@@ -407,10 +417,7 @@ async fn pass(
     sending: &mut Sending<'_>,
 ) -> Result<Passed, Failure> {
     let session = call.session;
-    let in_place = match head {
-        HeadBytes::InPlace(len) => *len,
-        HeadBytes::Rebuilt(_) => 0,
-    };
+    let in_place = head.in_place();
     let mut scanned = scanner
         .scan(&buffer[in_place..], |_| {})
         .map_err(Failure::UpstreamBody)?;
