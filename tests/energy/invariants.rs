@@ -212,7 +212,7 @@ fn short_calls_are_flagged_and_their_total_is_right() {
 #[test]
 fn a_full_ring_loses_no_energy() {
     let mut world = World::new(&Setup {
-        ring: 4,
+        ring: 6,
         ..Setup::default()
     });
     for call in 0..8 {

@@ -258,34 +258,37 @@ fn a_stall_without_end_holds_until_the_client_leaves() {
 #[test]
 fn faults_on_the_request_are_seen_by_the_upstream() {
     let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789";
-    for (fault, seen, end) in [
-        (
-            "disconnect = { at = { byte = 4 }, side = \"request\", how = \"fin\" }",
-            "0123",
-            End::Fin,
-        ),
-        (
-            "truncate = { at = { byte = 4 }, side = \"request\" }",
-            "0123",
-            End::Fin,
-        ),
-    ] {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream)
+        .fault("truncate = { at = { byte = 4 }, side = \"request\" }")
+        .start();
+    let mut client = sidecar.connect();
+    client.send(post);
+    let mut server = upstream.accept();
+    server.head();
+    assert_eq!(server.rest(), (b"0123".to_vec(), End::Fin));
+    server.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    // What the upstream makes of half a request is its answer.
+    assert_eq!(client.answer().status(), 400);
+    assert_eq!(fates(&sidecar.record()), ["applied"]);
+    for (how, end) in [("fin", End::Fin), ("rst", End::Reset)] {
         let upstream = Upstream::scripted();
-        let sidecar = Sidecar::before(&upstream).fault(fault).start();
+        let fault = format!(
+            "disconnect = {{ at = {{ byte = 4 }}, side = \"request\", how = \"{how}\" }}"
+        );
+        let sidecar = Sidecar::before(&upstream).fault(&fault).start();
         let mut client = sidecar.connect();
         client.send(post);
         let mut server = upstream.accept();
         server.head();
-        let (bytes, ended) = server.rest();
-        assert_eq!(
-            (std::str::from_utf8(&bytes).unwrap(), ended),
-            (seen, end),
-            "{fault}"
-        );
-        server.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-        // What the upstream makes of half a request is its answer.
-        assert_eq!(client.answer().status(), 400, "{fault}");
-        assert_eq!(fates(&sidecar.record()), ["applied"]);
+        // Both sides see the connection end, the client as the fault says.
+        assert_eq!(server.rest(), (b"0123".to_vec(), end), "{how}");
+        let (answer, ended) = client.rest();
+        assert_eq!((answer.len(), ended), (0, end), "{how}");
+        drop(client);
+        let record = sidecar.record();
+        assert_eq!(record["outcome"], "injected_fault", "{how}: {record:#}");
+        assert_eq!(record["origin"], "injected", "{how}: {record:#}");
     }
     let upstream = Upstream::scripted();
     let sidecar = Sidecar::before(&upstream)
