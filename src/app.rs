@@ -15,7 +15,7 @@ use crate::admin::{Admin, AdminAddress, AdminThread, BindError as AdminBindError
 use crate::config::Resolved;
 use crate::control::{Handle, StateError};
 use crate::energy::ledger::{RING_PLACES, ledger};
-use crate::energy::{CallEnergy, Engine, EngineHandle};
+use crate::energy::{CallEnergy, EnergyStatus, Engine, EngineHandle, MeterState, MeterStatus};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Drained, Parts, Proxy, WorkerEnds};
@@ -98,7 +98,7 @@ impl App {
         let (senders, energy) = start_energy(&settings, &snapshot, count, &log)?;
         if let Some(energy) = &energy {
             let source = Arc::clone(energy);
-            handle.set_energy(Box::new(move || Some(totals(&source))));
+            handle.set_energy(Box::new(move || totals(&source)));
         }
         let workers = senders
             .into_iter()
@@ -113,15 +113,15 @@ impl App {
             .enable_all()
             .build()?;
         let mut signals = runtime.block_on(async { Signals::new() })?;
+        announce(&handle, &snapshot, &bound, &admin);
         let proxy = Proxy::start(
-            &bound,
+            bound,
             Parts {
                 live,
                 workers,
                 clock: Clock::Timerfd,
             },
         )?;
-        announce(&handle, &snapshot, &bound, &admin);
         let admin = admin.start(handle.clone())?;
         runtime.block_on(signals.wait(&handle));
         let drained = drain(&runtime, signals, &handle, proxy, grace);
@@ -133,12 +133,37 @@ impl App {
 /// The engine is asked by the admin thread and stopped by the main one.
 type SharedEngine = Arc<Mutex<Option<EngineHandle>>>;
 
-fn totals(engine: &SharedEngine) -> EnergyTotals {
+/// `None` where nothing was metered yet.
+fn totals(engine: &SharedEngine) -> Option<EnergyTotals> {
     let engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
-    engine
-        .as_ref()
-        .map(|engine| EnergyTotals::from(&engine.totals()))
-        .unwrap_or_default()
+    let totals = engine.as_ref()?.totals();
+    (!totals.sources.is_empty()).then(|| EnergyTotals::from(&totals))
+}
+
+/// Says once what keeps joules from being told: it is no reason not to run.
+fn warn_unmetered(status: &EnergyStatus) {
+    let counts = |it: &MeterStatus| matches!(it.state, MeterState::Counting { .. });
+    if !status.meters.iter().any(counts) {
+        let why_not = status.meters.iter().filter_map(|it| match &it.state {
+            MeterState::Unavailable(why) => Some(format!("{}: {}", it.name, why.reason)),
+            _ => None,
+        });
+        let why_not = why_not.collect::<Vec<_>>().join("; ");
+        tracing::warn!(
+            why_not,
+            "no meter gives readings here: nothing is told of joules"
+        );
+        return;
+    }
+    for it in &status.programs {
+        if let Some(why_not) = &it.why_not {
+            tracing::warn!(
+                upstream = it.name,
+                why_not,
+                "the upstream's process is not found: until it is, the joules of its calls are null, or shared with other programs"
+            );
+        }
+    }
 }
 
 /// Starts the sampler where anything is to be metered; gives each worker its end of the ledger.
@@ -166,6 +191,7 @@ fn start_energy(
     let records = log.sender();
     let sink = move |figure: CallEnergy| records.send_energy(EnergyLine::from(&figure));
     let engine = Engine::start(energy, &names, rings, Box::new(sink))?;
+    warn_unmetered(&engine.status());
     let senders = senders.into_iter().map(Some).collect();
     Ok((senders, Some(Arc::new(Mutex::new(Some(engine))))))
 }

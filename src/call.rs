@@ -142,6 +142,7 @@ pub enum Phase {
     Token(u64),
     /// After this many body bytes.
     Byte(u64),
+    /// Before the end mark of the body: the last chunk, the last byte of an announced length, FIN.
     End,
 }
 

@@ -62,6 +62,11 @@ impl Buffer {
 
     /// Room for at least one more byte; grows up to `cap` bytes held. Whether there is room.
     pub fn make_room(&mut self, cap: usize) -> bool {
+        if self.is_empty() && self.bytes.len() < BUFFER_BYTES {
+            // Given back, or shrunk for a wait: reads are large again.
+            let fresh = self.pool.take();
+            *self = fresh;
+        }
         if self.end < self.bytes.len() {
             return true;
         }
@@ -78,9 +83,22 @@ impl Buffer {
         true
     }
 
+    /// Gives the memory back where nothing is held.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            let bytes = std::mem::take(&mut self.bytes);
+            self.pool.give_back(bytes);
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
     /// For a long wait: what is held moves to a buffer of its size, the large one goes back.
     pub fn shrink(&mut self) {
-        if self.bytes.len() < BUFFER_BYTES || self.len() > BUFFER_BYTES / 4 {
+        if self.is_empty() {
+            return self.release();
+        }
+        // Copying nearly all of it would save nothing.
+        if self.len() > self.bytes.len() / 4 * 3 {
             return;
         }
         let held = self[..].to_vec();
@@ -195,8 +213,10 @@ impl Stream {
 
     /// Writes a head and the body bytes behind it in one system call where the socket takes them.
     pub async fn write_both(&self, head: &[u8], body: &[u8]) -> io::Result<()> {
-        if body.is_empty() {
-            return self.write_all(head).await;
+        match (head.is_empty(), body.is_empty()) {
+            (true, _) => return self.write_all(body).await,
+            (_, true) => return self.write_all(head).await,
+            _ => {}
         }
         let slices = [IoSlice::new(head), IoSlice::new(body)];
         let written =
@@ -209,36 +229,29 @@ impl Stream {
         self.write_all(&body[written - head.len()..]).await
     }
 
-    /// Waits until the peer is known to have closed its sending side; costs no system call.
-    pub fn poll_peer_closed(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Whether the peer is known to have closed its sending side; costs no system call. `None`:
+    /// bytes wait unread, and its end behind them is not known to anyone who waits.
+    pub fn poll_peer_closed(&self, context: &mut Context<'_>) -> Poll<Option<()>> {
         match self.poll_readable(context) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(_)) => Poll::Ready(()),
-            Poll::Ready(Ok(())) if self.is_closed() => Poll::Ready(()),
-            // More bytes of the peer wait in the kernel. Its end shows when they have been read.
-            Poll::Ready(Ok(())) => Poll::Pending,
+            Poll::Ready(Ok(())) if !self.is_closed() => Poll::Ready(None),
+            Poll::Ready(_) => Poll::Ready(Some(())),
         }
     }
 
     fn is_closed(&self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
         let closed =
             |ready: io::Result<tokio::io::Ready>| ready.is_ok_and(tokio::io::Ready::is_read_closed);
         let readable = Interest::READABLE;
         match &*self.0.borrow() {
-            Socket::Tcp(stream) => {
-                poll_once(stream.ready(readable), &mut context).is_some_and(closed)
-            }
-            Socket::Unix(stream) => {
-                poll_once(stream.ready(readable), &mut context).is_some_and(closed)
-            }
+            Socket::Tcp(stream) => poll_once(stream.ready(readable)).is_some_and(closed),
+            Socket::Unix(stream) => poll_once(stream.ready(readable)).is_some_and(closed),
         }
     }
 
     /// Whether nothing has come in on a connection that should be silent.
     pub fn is_quiet(&self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        self.poll_readable(&mut context).is_pending()
+        poll_once(poll_fn(|context| self.poll_readable(context))).is_none()
     }
 
     /// Sends FIN; the peer may go on sending.
@@ -259,9 +272,11 @@ impl Stream {
     }
 }
 
-/// One poll of a future that is not awaited.
-fn poll_once<F: Future>(future: F, context: &mut Context<'_>) -> Option<F::Output> {
-    match std::pin::pin!(future).poll(context) {
+/// One poll of a future that is not awaited. Outside of tokio's budget, whose end would look like
+/// "not ready".
+fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut context = Context::from_waker(Waker::noop());
+    match std::pin::pin!(tokio::task::unconstrained(future)).poll(&mut context) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }

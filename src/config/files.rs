@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::address::parse_endpoint;
 use super::{Inputs, Problem, Problems, Resolved, Severity, Source, resolve};
+use crate::upstream::Endpoint;
 
 /// A larger file is no configuration: a thousand rules are a third of a megabyte.
 const MOST_BYTES: u64 = 8 << 20;
@@ -26,12 +29,25 @@ pub fn inline(
 ) -> Result<Resolved, Problems> {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let protocol = protocol.map_or(String::new(), |it| format!("protocol = {}\n", quoted(it)));
+    let energy = match loopback_port(upstream) {
+        Some(port) => format!("[upstreams.upstream.energy]\nprocess = {{ port = {port} }}\n"),
+        None => String::new(),
+    };
     let text = format!(
-        "[upstreams.upstream]\nendpoints = [{}]\n[listeners.listener]\nbind = {}\nupstream = \"upstream\"\n{protocol}",
+        "[upstreams.upstream]\nendpoints = [{}]\n{energy}[listeners.listener]\nbind = {}\nupstream = \"upstream\"\n{protocol}",
         quoted(upstream),
         quoted(listen),
     );
     resolve(&[Arc::new(Source::new("command line", text))], inputs)
+}
+
+/// The port of an upstream on this machine: its process is whoever listens there.
+fn loopback_port(upstream: &str) -> Option<u16> {
+    let (Endpoint::Tcp { host, port }, _) = parse_endpoint(upstream).ok()? else {
+        return None;
+    };
+    let ip = host.parse::<IpAddr>();
+    (host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())).then_some(port)
 }
 
 /// Reads files and directories; everything that cannot be read is a problem.

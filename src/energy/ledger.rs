@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use self::fold::Folds;
 use crate::call::Outcome;
 
-/// Places in a worker's ring: some 2 MB, enough for 80,000 calls a second at the default interval.
+/// Places in a worker's ring: some 2 MB, enough for 50,000 calls a second at the default interval.
 pub const RING_PLACES: usize = 16 * 1024;
 
 /// A worker's end of its ring.
@@ -30,11 +30,14 @@ struct OpenSender {
     ring: Producer<Activity>,
     epoch: Instant,
     folds: Arc<Folds>,
-    /// Places that are owed: one for the end of each call in the ring, one for each release.
+    /// Places that are owed: one for the end of each call in the ring, one for the end of its
+    /// work, one for each release.
     owed: usize,
     folded: BTreeMap<u64, Folded>,
     /// Calls in the ring that are held.
     held: BTreeSet<u64>,
+    /// Calls in the ring whose work is over.
+    done: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,7 @@ struct Folded {
     upstream: u16,
     /// Whether it counts as active now.
     active: bool,
+    done: bool,
 }
 
 /// What is known of a call's work at its end.
@@ -70,7 +74,11 @@ pub struct Activity {
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    Begin { upstream: u16 },
+    Begin {
+        upstream: u16,
+    },
+    /// The work is over; its end tells the outcome.
+    Done,
     End(Finish),
     Hold,
     Release,
@@ -105,6 +113,7 @@ pub fn ledger(workers: usize, upstreams: usize, places: usize) -> (Vec<ActivityS
                 owed: 0,
                 folded: BTreeMap::new(),
                 held: BTreeSet::new(),
+                done: BTreeSet::new(),
             })),
         });
     }
@@ -148,7 +157,15 @@ impl ActivitySender {
         }
     }
 
-    /// The last byte was received, or the upstream connection closed.
+    /// The last byte was received: nothing more is asked of the upstream, however long the client
+    /// takes. The outcome follows with the end.
+    pub fn done(&mut self, call: u64, at: Instant) {
+        if let Some(open) = &mut self.open {
+            open.done(call, at);
+        }
+    }
+
+    /// The call is over, and with it its work, unless that was done before.
     pub fn end(&mut self, call: u64, at: Instant, finish: Finish) {
         if let Some(open) = &mut self.open {
             open.end(call, at, finish);
@@ -159,14 +176,18 @@ impl ActivitySender {
 impl OpenSender {
     fn begin(&mut self, call: u64, upstream: u16, at: Instant) {
         let at = since(self.epoch, at);
-        // One place for this entry, one for the end of the call.
-        if self.free(2) {
+        // One place for this entry, one for the end of the work, one for the end of the call.
+        if self.free(3) {
             self.push(call, at, Event::Begin { upstream });
-            self.owed += 1;
+            self.owed += 2;
         } else {
             self.folds.begin(upstream, at);
-            let active = true;
-            self.folded.insert(call, Folded { upstream, active });
+            let folded = Folded {
+                upstream,
+                active: true,
+                done: false,
+            };
+            self.folded.insert(call, folded);
         }
     }
 
@@ -177,7 +198,7 @@ impl OpenSender {
                 folded.active = false;
                 self.folds.pause(folded.upstream, at);
             }
-        } else if !self.held.contains(&call) && self.free(2) {
+        } else if !self.held.contains(&call) && !self.done.contains(&call) && self.free(2) {
             self.push(call, at, Event::Hold);
             self.held.insert(call);
             self.owed += 1;
@@ -187,7 +208,7 @@ impl OpenSender {
     fn release(&mut self, call: u64, at: Instant) {
         let at = since(self.epoch, at);
         if let Some(folded) = self.folded.get_mut(&call) {
-            if !folded.active {
+            if !folded.active && !folded.done {
                 folded.active = true;
                 self.folds.resume(folded.upstream, at);
             }
@@ -197,17 +218,38 @@ impl OpenSender {
         }
     }
 
+    fn done(&mut self, call: u64, at: Instant) {
+        let at = since(self.epoch, at);
+        if let Some(folded) = self.folded.get_mut(&call) {
+            folded.done = true;
+            if folded.active {
+                folded.active = false;
+                self.folds.pause(folded.upstream, at);
+            }
+        } else if self.done.insert(call) {
+            self.forget_hold(call);
+            self.owed = self.owed.saturating_sub(1);
+            self.push(call, at, Event::Done);
+        }
+    }
+
     fn end(&mut self, call: u64, at: Instant, finish: Finish) {
         let at = since(self.epoch, at);
         if let Some(folded) = self.folded.remove(&call) {
             self.folds.end(folded.upstream, at, folded.active);
             return;
         }
+        self.forget_hold(call);
+        let owed = if self.done.remove(&call) { 1 } else { 2 };
+        self.owed = self.owed.saturating_sub(owed);
+        self.push(call, at, Event::End(finish));
+    }
+
+    /// A release will not come.
+    fn forget_hold(&mut self, call: u64) {
         if self.held.remove(&call) {
             self.owed -= 1;
         }
-        self.owed = self.owed.saturating_sub(1);
-        self.push(call, at, Event::End(finish));
     }
 
     /// Whether so many entries have a place beside those that are owed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::figure::{CallEnergy, Flag};
 use super::reading::Tier;
-use super::totals::{SourceTotals, Totals};
+use super::totals::{OutcomeSum, SourceTotals, Totals};
 use crate::record::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
 use crate::units::MicroJoules;
 
@@ -36,21 +36,29 @@ impl From<&Totals> for EnergyTotals {
         let sum = |part: fn(&SourceTotals) -> MicroJoules| {
             (!totals.sources.is_empty()).then(|| totals.sources.iter().map(part).sum())
         };
-        let by_outcome = totals.outcomes.iter().map(|(outcome, sum)| {
-            let told = OutcomeEnergy {
-                dynamic: sum.dynamic,
-                idle: sum.idle,
-                low: sum.low,
-                high: sum.high,
-                calls: sum.calls,
-            };
-            (outcome.as_str(), told)
-        });
+        let by_name = |sums: &BTreeMap<Arc<str>, OutcomeSum>| {
+            let named = sums.iter();
+            named
+                .map(|(name, sum)| (Arc::clone(name), told(sum)))
+                .collect()
+        };
+        let by_outcome = totals.outcomes.iter();
+        let by_outcome = by_outcome.map(|(outcome, sum)| (outcome.as_str(), told(sum)));
+        let sizes = totals.sizes.iter();
+        let sizes = sizes.map(|(outcome, sizes)| (outcome.as_str(), sizes.clone()));
         let gap = totals.sources.iter().map(|it| it.gap_time).max();
         Self {
             tier: live().map(|it| it.tier).max().map(Tier::as_str),
             meters: live().map(|it| Arc::clone(&it.id)).collect(),
             by_outcome: by_outcome.collect(),
+            by_rule: by_name(&totals.rules),
+            by_model: by_name(&totals.models),
+            total: told(&totals.total),
+            sizes: sizes.collect(),
+            calls: sum(|it| it.calls),
+            in_flight: sum(|it| it.in_flight),
+            folded: sum(|it| it.folded),
+            gap: sum(|it| it.gap),
             classes: classes(totals),
             own: sum(|it| it.own),
             others: sum(|it| it.others),
@@ -60,6 +68,16 @@ impl From<&Totals> for EnergyTotals {
             meter: sum(|it| it.meter),
             joules_per_success: totals.joules_per_success(),
         }
+    }
+}
+
+fn told(sum: &OutcomeSum) -> OutcomeEnergy {
+    OutcomeEnergy {
+        dynamic: sum.dynamic,
+        idle: sum.idle,
+        low: sum.low,
+        high: sum.high,
+        calls: sum.calls,
     }
 }
 

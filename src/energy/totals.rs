@@ -1,16 +1,15 @@
 //! Sums over calls and sources: for metrics, status and summaries. For each source
 //! `classes + in flight + folded + self + others + unattributed + idle + gap = meter`, exactly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::figure::CallEnergy;
-use super::ledger::Finish;
 use super::reading::{Domain, Tier};
 use crate::call::Outcome;
+use crate::record::Histogram;
 use crate::units::MicroJoules;
 
 /// A snapshot of everything counted so far.
@@ -18,8 +17,16 @@ use crate::units::MicroJoules;
 pub struct Totals {
     pub sources: Vec<SourceTotals>,
     pub classes: Vec<ClassTotal>,
-    /// Sums of figures.
+    /// Sums of figures, with ranges of their own: not sums of the calls' ranges.
+    pub total: OutcomeSum,
     pub outcomes: BTreeMap<EnergyOutcome, OutcomeSum>,
+    /// By the rule that hit; empty where none did.
+    pub rules: BTreeMap<Arc<str>, OutcomeSum>,
+    /// By model; empty where none is known.
+    pub models: BTreeMap<Arc<str>, OutcomeSum>,
+    /// Calls by their dynamic energy, in µJ.
+    #[serde(skip)]
+    pub sizes: BTreeMap<Outcome, Histogram>,
     /// Calls by how they ended, those without a figure included.
     pub calls: BTreeMap<Outcome, u64>,
     /// Calls that no figure was made for because the worker's ring was full.
@@ -81,7 +88,12 @@ fn as_text<S: serde::Serializer>(domain: &Domain, serializer: S) -> Result<S::Ok
     serializer.serialize_str(domain.as_str())
 }
 
-/// Sums of the figures of calls of one outcome. `None`, never 0, where no figure resolved.
+/// Sums of the figures of calls that have something in common: an outcome, a rule, a model.
+/// `None`, never 0, where no figure resolved.
+///
+/// `low` is the energy of windows in which only such calls were in flight, `high` of all windows
+/// that any of them was in flight in, each window once: never more than the meter counted, times
+/// the most that a model's coefficients may be off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OutcomeSum {
     pub dynamic: Option<MicroJoules>,
@@ -97,6 +109,9 @@ pub struct ClassTotal {
     #[serde(flatten)]
     pub class: Class,
     pub energy: MicroJoules,
+    /// As in [`OutcomeSum`].
+    pub low: MicroJoules,
+    pub high: MicroJoules,
     /// Calls with windows of this source. A zombie's call counts under its outcome too.
     pub calls: u64,
 }
@@ -173,97 +188,5 @@ impl Totals {
         let successes = self.calls.get(&Outcome::Ok).copied().unwrap_or(0);
         let energy = self.dynamic();
         (successes > 0 && energy > MicroJoules::ZERO).then(|| energy.joules() / successes as f64)
-    }
-}
-
-/// Distinct models and rules that are told apart: they come from clients and from the API.
-const NAMES: usize = 256;
-
-/// The running sums of classes.
-#[derive(Debug, Default)]
-pub(super) struct Classes {
-    sums: BTreeMap<Class, (MicroJoules, u64)>,
-    names: BTreeSet<Arc<str>>,
-    outcomes: BTreeMap<EnergyOutcome, OutcomeSum>,
-    calls: BTreeMap<Outcome, u64>,
-}
-
-impl Classes {
-    pub(super) fn end(&mut self, outcome: Outcome) {
-        *self.calls.entry(outcome).or_default() += 1;
-    }
-
-    pub(super) fn tell(&mut self, figure: &CallEnergy) {
-        let outcome = EnergyOutcome::Call(figure.finish.outcome);
-        let sum = self.outcomes.entry(outcome).or_default();
-        let zombie = figure.zombie_uj.unwrap_or(0);
-        let own = figure.dyn_uj.map(|uj| uj - zombie).filter(|uj| *uj > 0);
-        plus(&mut sum.dynamic, own);
-        plus(&mut sum.idle, figure.idle_uj);
-        plus(&mut sum.low, figure.lo_uj);
-        plus(&mut sum.high, figure.hi_uj);
-        sum.calls += 1;
-        if figure.zombie_uj.is_some() {
-            let sum = self.outcomes.entry(EnergyOutcome::ZOMBIE).or_default();
-            plus(&mut sum.dynamic, figure.zombie_uj);
-            sum.calls += 1;
-        }
-    }
-
-    pub(super) fn add(&mut self, source: &Arc<str>, finish: &Finish, uj: u64, zombie_uj: u64) {
-        let class = Class {
-            source: Arc::clone(source),
-            outcome: EnergyOutcome::Call(finish.outcome),
-            listener: Arc::clone(&finish.listener),
-            rule: self.name(finish.rule.as_ref()),
-            model: self.name(finish.model.as_ref()),
-        };
-        if zombie_uj > 0 {
-            let zombie = Class {
-                outcome: EnergyOutcome::ZOMBIE,
-                ..class.clone()
-            };
-            self.count(zombie, zombie_uj);
-        }
-        self.count(class, uj);
-    }
-
-    fn count(&mut self, class: Class, uj: u64) {
-        let sum = self.sums.entry(class).or_default();
-        sum.0 += MicroJoules(u128::from(uj));
-        sum.1 += 1;
-    }
-
-    fn name(&mut self, name: Option<&Arc<str>>) -> Option<Arc<str>> {
-        let name = name?;
-        if let Some(known) = self.names.get(name) {
-            return Some(Arc::clone(known));
-        }
-        if self.names.len() >= NAMES {
-            return Some("(other)".into());
-        }
-        self.names.insert(Arc::clone(name));
-        Some(Arc::clone(name))
-    }
-
-    /// Puts these sums into a snapshot.
-    pub(super) fn fill(&self, totals: &mut Totals) {
-        totals.classes = self
-            .sums
-            .iter()
-            .map(|(class, (energy, calls))| ClassTotal {
-                class: class.clone(),
-                energy: *energy,
-                calls: *calls,
-            })
-            .collect();
-        totals.outcomes.clone_from(&self.outcomes);
-        totals.calls.clone_from(&self.calls);
-    }
-}
-
-fn plus(sum: &mut Option<MicroJoules>, uj: Option<u64>) {
-    if let Some(uj) = uj {
-        *sum.get_or_insert(MicroJoules::ZERO) += MicroJoules(u128::from(uj));
     }
 }

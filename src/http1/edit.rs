@@ -2,8 +2,9 @@
 //! need more are written anew.
 
 use crate::effect::HeadEdit;
+use crate::http1::fields::FieldAt;
 use crate::http1::framing::Framing;
-use crate::http1::head::{FieldAt, Request, Response};
+use crate::http1::head::{Request, Response};
 
 /// What an answer tells the client of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 mod chunked;
 mod edit;
+mod fields;
 mod framing;
 mod head;
 
@@ -14,8 +15,8 @@ pub use chunked::{ChunkedError, ChunkedScanner, chunk_header};
 pub use edit::{
     Persistence, RequestEdit, ResponseEdit, rebuild_request, rebuild_response, strip_in_place,
 };
+pub use fields::FieldAt;
 pub use framing::{BodyScanner, Framing, FramingError, Scanned};
 pub use head::{
-    FieldAt, HeadError, Request, Response, Upgrade, leading_blank_lines, parse_request,
-    parse_response,
+    HeadError, Request, Response, Upgrade, leading_blank_lines, parse_request, parse_response,
 };

@@ -11,64 +11,93 @@ use crate::energy::ledger::{ActivitySender, Finish};
 /// A worker's ledger, shared by its calls.
 pub(super) type SharedSender = Rc<RefCell<ActivitySender>>;
 
-/// The upstream work of one call.
+/// The upstream work of one call. Clones tell of the same work.
+#[derive(Clone, Debug)]
+pub(super) struct Activity(Option<Rc<Work>>);
+
 #[derive(Debug)]
-pub(super) struct Activity {
-    sender: Option<SharedSender>,
+struct Work {
+    sender: SharedSender,
     call: u64,
     begun: Cell<bool>,
     held: Cell<bool>,
+    done: Cell<bool>,
 }
 
 impl Activity {
     pub(super) fn new(sender: Option<&SharedSender>, call: u64) -> Self {
-        Self {
-            sender: sender.cloned(),
-            call,
-            begun: Cell::new(false),
-            held: Cell::new(false),
-        }
+        Self(sender.map(|sender| {
+            Rc::new(Work {
+                sender: Rc::clone(sender),
+                call,
+                begun: Cell::new(false),
+                held: Cell::new(false),
+                done: Cell::new(false),
+            })
+        }))
     }
 
     pub(super) fn is_metered(&self) -> bool {
-        self.sender.is_some()
+        self.0.is_some()
+    }
+
+    /// Whether the ledger counts upstream work for it now.
+    pub(super) fn is_open(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|work| work.begun.get() && !work.done.get())
     }
 
     /// The first byte goes upstream. A second try goes on with the same work.
     pub(super) fn begin(&self, upstream: u16) {
-        if let Some(sender) = &self.sender
-            && !self.begun.replace(true)
+        if let Some(work) = &self.0
+            && !work.begun.replace(true)
         {
-            sender
+            work.sender
                 .borrow_mut()
-                .begin(self.call, upstream, Instant::now());
+                .begin(work.call, upstream, Instant::now());
         }
     }
 
-    /// We, or a slow client, do not read what the upstream has ready.
+    /// We, or a slow client, do not read what the upstream has ready; or it waits for us.
     pub(super) fn hold(&self) {
-        if let Some(sender) = &self.sender
-            && self.begun.get()
-            && !self.held.replace(true)
+        if let Some(work) = &self.0
+            && work.begun.get()
+            && !work.done.get()
+            && !work.held.replace(true)
         {
-            sender.borrow_mut().hold(self.call, Instant::now());
+            work.sender.borrow_mut().hold(work.call, Instant::now());
         }
     }
 
     pub(super) fn release(&self) {
-        if let Some(sender) = &self.sender
-            && self.held.replace(false)
+        if let Some(work) = &self.0
+            && work.held.replace(false)
         {
-            sender.borrow_mut().release(self.call, Instant::now());
+            work.sender.borrow_mut().release(work.call, Instant::now());
+        }
+    }
+
+    /// The upstream's last byte was received: however long the answer waits here, or the client
+    /// takes for it, nothing of it is the upstream's work.
+    pub(super) fn done(&self) {
+        if let Some(work) = &self.0
+            && work.begun.get()
+            && !work.done.replace(true)
+        {
+            work.held.set(false);
+            work.sender.borrow_mut().done(work.call, Instant::now());
         }
     }
 
     /// The call is over.
     pub(super) fn end(&self, finish: impl FnOnce() -> Finish) {
-        if let Some(sender) = &self.sender
-            && self.begun.get()
+        if let Some(work) = &self.0
+            && work.begun.replace(false)
         {
-            sender.borrow_mut().end(self.call, Instant::now(), finish());
+            work.sender
+                .borrow_mut()
+                .end(work.call, Instant::now(), finish());
         }
     }
 }

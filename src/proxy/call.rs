@@ -94,9 +94,15 @@ pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) decided: Option<Decided>,
     pub(in crate::proxy) activity: Activity,
     pub(in crate::proxy) status: Option<u16>,
+    /// The end of the connection says that the answer is whole.
+    pub(in crate::proxy) ends_with_connection: bool,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
     pub(in crate::proxy) reason: Option<String>,
     pub(in crate::proxy) upstream_sent: Option<Instant>,
+    /// Of the time until then, what was injected or spent connecting.
+    not_ours: Duration,
+    /// A 1xx was passed on: a second try would repeat it.
+    pub(in crate::proxy) interim: bool,
     pub(in crate::proxy) response_head: Option<Instant>,
     pub(in crate::proxy) first_token: Option<Instant>,
     pub(in crate::proxy) units: u64,
@@ -104,6 +110,14 @@ pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) output_tokens: Option<u64>,
     pub(in crate::proxy) request_bytes: u64,
     pub(in crate::proxy) response_bytes: u64,
+}
+
+/// However a call ends, also by a panic or because the drain was cut short, it ends once: counters
+/// match, and the energy ledger keeps no ghost.
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.finish();
+    }
 }
 
 impl<'s> InFlight<'s> {
@@ -129,9 +143,12 @@ impl<'s> InFlight<'s> {
             decided: None,
             activity: Activity::new(worker.activity.as_ref(), id),
             status: None,
+            ends_with_connection: false,
             end: None,
             reason: None,
             upstream_sent: None,
+            not_ours: Duration::ZERO,
+            interim: false,
             response_head: None,
             first_token: None,
             units: 0,
@@ -220,6 +237,9 @@ impl<'s> InFlight<'s> {
 
     /// The answer came whole; its status says whether it is a success.
     pub(in crate::proxy) fn answered(&mut self, stream_failed: bool) {
+        if self.execution().is_some_and(Execution::altered) {
+            self.conclude(Outcome::InjectedFault, Origin::Injected);
+        }
         let outcome = match self.status {
             Some(500.. | 429) => Outcome::UpstreamError,
             Some(400..) => Outcome::Rejected,
@@ -230,12 +250,12 @@ impl<'s> InFlight<'s> {
     }
 
     /// Counts, ledgers and, where it is wanted, the record.
-    pub(in crate::proxy) fn finish(mut self) {
+    fn finish(&mut self) {
         let now = Instant::now();
         let total = now - self.started;
         let (outcome, origin) = self.end.unwrap_or((Outcome::Rejected, Origin::Proxy));
         let counters = self.counters();
-        counters.call_ended(outcome, origin, total, self.overhead(total));
+        counters.call_ended(outcome, origin, total, self.overhead());
         counters.request_bytes(self.request_bytes);
         counters.response_bytes(self.response_bytes);
         if let Some(first) = self.first_token {
@@ -285,11 +305,19 @@ impl<'s> InFlight<'s> {
     }
 
     /// Time in hormesis itself, where it can be told apart: from the head to the first byte sent
-    /// upstream, less what was injected there.
-    fn overhead(&self, _total: Duration) -> Option<Duration> {
-        let sent = self.upstream_sent?;
+    /// upstream, less what was injected or spent connecting there.
+    fn overhead(&self) -> Option<Duration> {
+        let before = self.upstream_sent? - self.started;
+        Some(before.saturating_sub(self.not_ours))
+    }
+
+    /// The first byte goes upstream now; `connecting` of the time before was the upstream's.
+    pub(in crate::proxy) fn sent(&mut self, connecting: Duration) {
         let injected = self.execution().map_or(Duration::ZERO, Execution::injected);
-        (sent - self.started).checked_sub(injected.min(sent - self.started))
+        self.not_ours = injected + connecting;
+        self.upstream_sent = Some(Instant::now());
+        self.activity
+            .begin(u16::try_from(self.target.upstream).unwrap_or(u16::MAX));
     }
 
     fn finish_line(&self, outcome: Outcome) -> Finish {
@@ -309,7 +337,7 @@ impl<'s> InFlight<'s> {
             model: self.description.model.as_deref().map(Arc::from),
             rule,
             abort_injected: outcome == Outcome::ClientAbort
-                && self.execution().is_some_and(Execution::is_waiting),
+                && self.execution().is_some_and(Execution::is_abandoned),
             output_tokens: self.output_tokens,
             output_units: self.tokens,
         }

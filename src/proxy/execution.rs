@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use crate::call::{Phase, Side};
 use crate::effect::{Effect, Fate, HeadEdit, NotApplicable, Planned, RuleToken, WaitTime};
 use crate::proxy::timer::{Timer, Waited};
 use crate::record::EffectRecord;
-use crate::rule::{Course, RuleSet, WaitBudget};
+use crate::rule::{Course, Denied, RuleSet, WaitBudget};
 
 /// A plan under way. Shared by the two directions of a call, never across an await in a borrow.
 #[derive(Debug)]
@@ -23,9 +24,8 @@ pub(super) struct Execution {
     injected: Cell<Duration>,
     rules: Arc<RuleSet>,
     timer: Timer,
-    /// Whether the call is under a wait of ours right now: a client that leaves then leaves
-    /// because of us.
-    waiting: Cell<bool>,
+    /// The client left while a wait of ours was pending.
+    abandoned: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -64,20 +64,22 @@ impl Execution {
             injected: Cell::new(Duration::ZERO),
             rules,
             timer,
-            waiting: Cell::new(false),
+            abandoned: Cell::new(false),
         }
     }
 
     pub(super) fn is_live(&self, token: &RuleToken) -> bool {
-        self.rules.stands(token)
+        // A drain does not wait for faults.
+        self.rules.stands(token) && !self.timer.is_hurried()
     }
 
     pub(super) fn timer(&self) -> &Timer {
         &self.timer
     }
 
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting.get()
+    /// Whether the client left during an injected wait.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.get()
     }
 
     /// All injected waiting so far.
@@ -139,13 +141,28 @@ impl Execution {
         }
     }
 
-    /// The waits of one phase, then its first terminal effect or blackhole that still stands.
-    /// Never returns early from a wait but by revocation.
-    pub(super) async fn enter(&self, phase: Phase) -> Option<(usize, Rc<Planned>)> {
+    /// Whether a terminal effect of a phase stands.
+    pub(super) fn ends_at(&self, phase: Phase) -> bool {
+        self.pending(|effect| {
+            effect.phase() == phase && effect.is_terminal() && !acts_on_body(effect)
+        })
+        .iter()
+        .any(|(_, planned)| self.is_live(&planned.token))
+    }
+
+    /// The waits of one phase, then its first terminal effect that still stands. With `committed`
+    /// the terminal effect is carried out even if it was revoked meanwhile: what would have been
+    /// passed on without it is gone.
+    pub(super) async fn enter(
+        &self,
+        phase: Phase,
+        committed: bool,
+    ) -> Option<(usize, Rc<Planned>)> {
         for (index, planned) in
             self.pending(|effect| effect.phase() == phase && !acts_on_body(effect))
         {
-            if !self.is_live(&planned.token) {
+            let bound = committed && planned.effect.is_terminal();
+            if !bound && !self.is_live(&planned.token) {
                 self.settle(index, Fate::Revoked);
                 continue;
             }
@@ -166,34 +183,35 @@ impl Execution {
         None
     }
 
-    /// Waits under a rule: `None` waits until revoked or the budget ends. The future may be
-    /// dropped; what was waited until then is counted.
+    /// Waits under a rule: `None` waits until revoked or until the call may wait no longer. The
+    /// future may be dropped; what was waited until then is counted.
     pub(super) async fn hold(
         &self,
         index: usize,
         token: &RuleToken,
         time: Option<Duration>,
     ) -> Held {
-        let allowed = self.draw_budget(index, time);
-        let wait = HoldGuard::new(self, index);
-        let deadline = wait.start.checked_add(allowed);
-        match self.timer.wait_until(deadline, Some(token.clone())).await {
-            Waited::Elapsed => {
-                self.settle(index, Fate::Applied);
-                Held::Passed
-            }
+        let left = self.budget.get().left();
+        let allowed = time.map_or(left, |time| time.min(left));
+        let mut guard = HoldGuard::new(self, index);
+        let deadline = guard.start.checked_add(allowed);
+        let waited = self.timer.wait_until(deadline, Some(token.clone())).await;
+        guard.finished = true;
+        match waited {
+            Waited::Elapsed if time == Some(allowed) => self.settle(index, Fate::Applied),
+            Waited::Elapsed => self.settle(index, Fate::Clamped),
             Waited::Revoked => {
                 self.settle(index, Fate::Revoked);
-                Held::Revoked
+                return Held::Revoked;
             }
         }
+        Held::Passed
     }
 
     /// Takes a wait from what the call may still wait; marks the step where it was cut.
-    pub(super) fn draw_budget(&self, index: usize, time: Option<Duration>) -> Duration {
+    pub(super) fn draw_budget(&self, index: usize, time: Duration) -> Duration {
         let mut budget = self.budget.get();
-        // Without an end of its own it lasts as long as the call may wait.
-        let (allowed, clamped) = budget.take(time.unwrap_or(Duration::MAX));
+        let (allowed, clamped) = budget.take(time);
         self.budget.set(budget);
         if clamped {
             self.settle(index, Fate::Clamped);
@@ -209,8 +227,8 @@ impl Execution {
         }
     }
 
-    pub(super) fn set_waiting(&self, waiting: bool) {
-        self.waiting.set(waiting);
+    pub(super) fn abandon(&self) {
+        self.abandoned.set(true);
     }
 
     /// Whether any effect acted.
@@ -219,6 +237,16 @@ impl Execution {
             matches!(step.fate, Fate::Applied | Fate::Clamped)
                 || step.waited.is_some_and(|w| !w.is_zero())
         })
+    }
+
+    /// A stage of a rule panicked: the rule is disarmed, and the panic counted.
+    pub(super) fn panicked(&self, token: &RuleToken) {
+        if let Some(cell) = self.rules.cells().get(token.index as usize) {
+            cell.disarm();
+            cell.counters
+                .denied(Denied::Panic)
+                .fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Whether the client was sent something else than the true answer.
@@ -232,19 +260,12 @@ impl Execution {
         })
     }
 
-    /// Edits of the answer's head that still stand, marked as applied.
-    pub(super) fn take_head_edits(&self) -> Vec<HeadEdit> {
+    /// Edits of a head that still stand, marked as applied.
+    pub(super) fn take_head_edits(&self, side: Side) -> Vec<HeadEdit> {
         let mut edits = Vec::new();
-        let on_response = |effect: &Effect| {
-            matches!(
-                effect,
-                Effect::RewriteHead {
-                    side: Side::Response,
-                    ..
-                }
-            )
-        };
-        for (index, planned) in self.pending(on_response) {
+        let on_head =
+            |effect: &Effect| matches!(effect, Effect::RewriteHead { .. }) && effect.side() == side;
+        for (index, planned) in self.pending(on_head) {
             let Effect::RewriteHead { edits: wanted, .. } = &planned.effect else {
                 continue;
             };
@@ -276,28 +297,31 @@ struct HoldGuard<'e> {
     execution: &'e Execution,
     index: usize,
     start: Instant,
+    finished: bool,
 }
 
 impl<'e> HoldGuard<'e> {
     fn new(execution: &'e Execution, index: usize) -> Self {
-        execution.waiting.set(true);
         Self {
             execution,
             index,
             start: Instant::now(),
+            finished: false,
         }
     }
 }
 
 impl Drop for HoldGuard<'_> {
     fn drop(&mut self) {
-        self.execution.waiting.set(false);
-        self.execution.count_wait(self.index, self.start.elapsed());
-        // Dropped in the middle (the client left): it did act.
-        if let Some(step) = self.execution.steps.borrow_mut().get_mut(self.index)
-            && step.fate == Fate::NotReached
-        {
-            step.fate = Fate::Applied;
+        let waited = self.start.elapsed();
+        let mut budget = self.execution.budget.get();
+        budget.take(waited);
+        self.execution.budget.set(budget);
+        self.execution.count_wait(self.index, waited);
+        if !self.finished {
+            // Dropped in the middle: the client left. The wait did act.
+            self.execution.abandon();
+            self.execution.settle(self.index, Fate::Applied);
         }
     }
 }

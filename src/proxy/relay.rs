@@ -2,14 +2,22 @@
 //! HTTP. A direction holds a buffer only while it has bytes that the other side does not take yet.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::error::ignore;
 use crate::io::{Buffer, BufferPool, Stream};
+use crate::proxy::activity::Activity;
+use crate::proxy::timer::Timer;
+
+/// A connection that is no exchange of messages we know is at work from a request's bytes until so
+/// long after the last byte of an answer: an idle one is no work.
+const AFTERGLOW: Duration = Duration::from_millis(50);
 
 /// Bytes that were read before the relay began.
 #[derive(Debug)]
@@ -17,15 +25,6 @@ pub(super) struct Early {
     /// From the left peer, for the right one.
     pub(super) left: Buffer,
     pub(super) right: Buffer,
-}
-
-/// When bytes passed, for who must know whether the connection is at work.
-#[derive(Debug, Default)]
-pub(super) struct Pulse {
-    /// Bytes of a request have come since this was last taken.
-    pub(super) asked: Cell<bool>,
-    /// The last byte either way.
-    pub(super) last: Cell<Option<Instant>>,
 }
 
 /// What passed, and what ended it if it was no orderly end.
@@ -37,28 +36,75 @@ pub(super) struct Relayed {
     pub(super) right_failed: Option<io::Error>,
 }
 
-/// Passes bytes until both directions have ended. The end of one is passed on as it is (FIN), and
-/// the other goes on: a half-closed connection stays one. A failure ends both.
-pub(super) async fn relay(
+/// Bytes that have passed so far: to the right, to the left.
+type Flow = Cell<(u64, u64)>;
+
+/// Relays, and tells the ledger when the connection is at work. Where nothing is metered, that is
+/// one branch.
+pub(super) async fn relay_metered(
     left: &Stream,
     right: &Stream,
     pool: &BufferPool,
     early: Early,
-    pulse: Option<&Pulse>,
+    activity: &Activity,
+    timer: &Timer,
+) -> Relayed {
+    let flow = Flow::default();
+    let passing = relay(left, right, pool, early, &flow);
+    metered(passing, || flow.get(), activity, timer).await
+}
+
+/// Runs something that passes bytes (`flow`: to the upstream, from it) and charges the upstream
+/// from a request's bytes until [`AFTERGLOW`] after the last byte of an answer to them.
+pub(super) async fn metered<F: Future>(
+    passing: F,
+    flow: impl Fn() -> (u64, u64),
+    activity: &Activity,
+    timer: &Timer,
+) -> F::Output {
+    if !activity.is_metered() {
+        return passing.await;
+    }
+    let mut passing = pin!(passing);
+    let (mut seen, mut quiet) = (flow(), None);
+    poll_fn(|context| {
+        let done = passing.as_mut().poll(context);
+        let now = flow();
+        if now.0 != seen.0 {
+            // Asked: it works, however long the answer takes.
+            activity.release();
+            quiet = None;
+        }
+        if now.1 != seen.1 {
+            let sleep = timer.wait_until(Some(Instant::now() + AFTERGLOW), None);
+            quiet = Some(Box::pin(sleep));
+        }
+        seen = now;
+        if let Some(sleep) = &mut quiet
+            && sleep.as_mut().poll(context).is_ready()
+        {
+            activity.hold();
+            quiet = None;
+        }
+        done
+    })
+    .await
+}
+
+/// Passes bytes until both directions have ended. The end of one is passed on as it is (FIN), and
+/// the other goes on: a half-closed connection stays one. A failure ends both.
+async fn relay(
+    left: &Stream,
+    right: &Stream,
+    pool: &BufferPool,
+    early: Early,
+    flow: &Flow,
 ) -> Relayed {
     let mut forth = Way::new(left, right, pool, early.left);
     let mut back = Way::new(right, left, pool, early.right);
     let failed = poll_fn(|context| {
-        let passed = (forth.passed, back.passed);
         let (forth_end, back_end) = (forth.poll(context), back.poll(context));
-        if let Some(pulse) = pulse
-            && passed != (forth.passed, back.passed)
-        {
-            pulse
-                .asked
-                .set(pulse.asked.get() || passed.0 != forth.passed);
-            pulse.last.set(Some(Instant::now()));
-        }
+        flow.set((forth.passed, back.passed));
         match (forth_end, back_end) {
             (Poll::Ready(Err(error)), _) => Poll::Ready(Some((true, error))),
             (_, Poll::Ready(Err(error))) => Poll::Ready(Some((false, error))),

@@ -29,6 +29,8 @@ pub(super) enum Failure {
     UpstreamClosed,
     #[error("the upstream's answer is malformed: {0}")]
     UpstreamHead(HeadError),
+    #[error("a rule ended the request in the middle")]
+    Injected { reset: bool },
     #[error("the connection to the upstream failed: {0}")]
     UpstreamReset(io::Error),
     #[error("the upstream closed the connection in the middle of its answer")]
@@ -50,6 +52,7 @@ impl Failure {
             Self::ClientGone(_) | Self::ClientShort => {
                 (None, Origin::Downstream, Outcome::ClientAbort)
             }
+            Self::Injected { .. } => (None, Origin::Injected, Outcome::InjectedFault),
             Self::ClientBody(_) => (Some(400), Origin::Downstream, Outcome::Rejected),
             Self::ClientHead(error) => {
                 (Some(error.status()), Origin::Downstream, Outcome::Rejected)

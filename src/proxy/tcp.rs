@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -14,18 +13,14 @@ use crate::effect::{Effect, Fate, Planned};
 use crate::error::{Origin, ignore};
 use crate::http1::{BodyScanner, Framing};
 use crate::io::Stream;
-use crate::proxy::activity::Activity;
 use crate::proxy::call::{InFlight, Session, Told};
 use crate::proxy::execution::Execution;
-use crate::proxy::relay::{Early, Pulse, relay};
+use crate::proxy::linger::linger;
+use crate::proxy::relay::{Early, metered, relay_metered};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, BodyFacts, Outlet, Pump, Source, Stages};
 use crate::proxy::watch::unless_gone;
 use crate::proxy::worker::bare_call;
-
-/// A connection is at work from a request's bytes until so long after the last byte of an answer
-/// (energy.md §3): an idle one is no work.
-const AFTERGLOW: Duration = Duration::from_millis(50);
 
 /// Serves one connection to its end.
 pub(super) async fn serve(session: Session) {
@@ -35,11 +30,28 @@ pub(super) async fn serve(session: Session) {
     if call.is_sampled() || call.decided.is_some() {
         call.told = Some(Told::default());
     }
-    if let Err(failure) = run(&mut call).await {
-        tracing::debug!(call = call.id, reason = %failure, "connection failed");
-        call.fail(&failure);
+    let orderly = match run(&mut call).await {
+        Ok(ending) => ending == Ending::Closed,
+        Err(failure) => {
+            tracing::debug!(call = call.id, reason = %failure, "connection failed");
+            call.fail(&failure);
+            true
+        }
+    };
+    drop(call);
+    if orderly {
+        // Closing with unread bytes would reset what should be seen as an end.
+        linger(&session).await;
     }
-    call.finish();
+}
+
+/// How a connection ends that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// With FIN, by a rule.
+    Closed,
+    /// Both sides are done, or are to see a reset.
+    Over,
 }
 
 fn ask_rules(call: &mut InFlight<'_>) {
@@ -57,7 +69,7 @@ fn ask_rules(call: &mut InFlight<'_>) {
     call.decide(&selected, |_, ask| ask(&bare));
 }
 
-async fn run(call: &mut InFlight<'_>) -> Result<(), Failure> {
+async fn run(call: &mut InFlight<'_>) -> Result<Ending, Failure> {
     let session = call.session;
     for phase in [
         Phase::Accept,
@@ -68,18 +80,17 @@ async fn run(call: &mut InFlight<'_>) -> Result<(), Failure> {
         let Some(execution) = call.execution() else {
             break;
         };
-        let entered = unless_gone(&session.client, execution.enter(phase)).await?;
+        let entered = unless_gone(&session.client, execution.enter(phase, false)).await?;
         if let Some((step, planned)) = entered {
-            end_by_rule(call, step, &planned);
-            return Ok(());
+            return Ok(end_by_rule(call, step, &planned));
         }
     }
-    let pool = &call.generation.pools[call.target.upstream];
+    let start = Instant::now();
+    let pool = Rc::clone(&call.generation.pools[call.target.upstream]);
     let upstream = unless_gone(&session.client, pool.connect()).await??.stream;
-    call.activity
-        .begin(u16::try_from(call.target.upstream).unwrap_or(u16::MAX));
+    call.sent(start.elapsed());
+    // Until a request comes it does nothing.
     call.activity.hold();
-    call.upstream_sent = Some(Instant::now());
     let execution = call
         .decided
         .as_ref()
@@ -90,10 +101,10 @@ async fn run(call: &mut InFlight<'_>) -> Result<(), Failure> {
         return staged(call, &upstream, &execution).await;
     }
     plain(call, &upstream).await;
-    Ok(())
+    Ok(Ending::Over)
 }
 
-fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) {
+fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) -> Ending {
     if let Some(execution) = call.execution() {
         execution.settle(step, Fate::Applied);
         execution.supersede_rest();
@@ -104,7 +115,9 @@ fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) {
         Effect::Reset { .. } | Effect::FailConnect { .. }
     ) {
         call.session.client.reset_on_close();
+        return Ending::Over;
     }
+    Ending::Closed
 }
 
 async fn plain(call: &mut InFlight<'_>, upstream: &Stream) {
@@ -114,13 +127,16 @@ async fn plain(call: &mut InFlight<'_>, upstream: &Stream) {
         left: pool.take(),
         right: pool.take(),
     };
-    let pulse = Pulse::default();
-    let relayed = if call.activity.is_metered() {
-        let passing = relay(&session.client, upstream, pool, early, Some(&pulse));
-        with_afterglow(&call.activity, &pulse, &session.worker.timer, passing).await
-    } else {
-        relay(&session.client, upstream, pool, early, None).await
-    };
+    let timer = &session.worker.timer;
+    let relayed = relay_metered(
+        &session.client,
+        upstream,
+        pool,
+        early,
+        &call.activity,
+        timer,
+    )
+    .await;
     call.request_bytes += relayed.to_right;
     call.response_bytes += relayed.to_left;
     // One side's reset is the other's too.
@@ -134,46 +150,12 @@ async fn plain(call: &mut InFlight<'_>, upstream: &Stream) {
     call.conclude(Outcome::Ok, Origin::Upstream);
 }
 
-/// Runs a relay while the ledger is told when the connection is at work.
-async fn with_afterglow<F: Future>(
-    activity: &Activity,
-    pulse: &Pulse,
-    timer: &crate::proxy::timer::Timer,
-    passing: F,
-) -> F::Output {
-    let mut passing = pin!(passing);
-    loop {
-        let mut tick = pin!(timer.sleep(AFTERGLOW));
-        let ended = poll_fn(|context| {
-            let done = passing.as_mut().poll(context);
-            if pulse.asked.replace(false) {
-                activity.release();
-            }
-            match done {
-                Poll::Ready(output) => Poll::Ready(Some(output)),
-                Poll::Pending => tick.as_mut().poll(context).map(|()| None),
-            }
-        })
-        .await;
-        if let Some(output) = ended {
-            return output;
-        }
-        if pulse
-            .last
-            .get()
-            .is_none_or(|last| last.elapsed() >= AFTERGLOW)
-        {
-            activity.hold();
-        }
-    }
-}
-
 /// Both directions through their stages.
 async fn staged(
     call: &mut InFlight<'_>,
     upstream: &Stream,
     execution: &Execution,
-) -> Result<(), Failure> {
+) -> Result<Ending, Failure> {
     let session = call.session;
     let facts = BodyFacts::default();
     let mut forth =
@@ -199,7 +181,9 @@ async fn staged(
             &received,
             session,
         );
-        both(forth, back).await
+        let passing = both(forth, back);
+        let flow = || (sent.get(), received.get());
+        metered(passing, flow, &call.activity, &session.worker.timer).await
     };
     call.request_bytes += sent.get();
     call.response_bytes += received.get();
@@ -207,10 +191,12 @@ async fn staged(
         call.conclude(Outcome::InjectedFault, Origin::Injected);
     }
     match end {
-        None => call.conclude(Outcome::Ok, Origin::Upstream),
-        Some((side, end)) => return conclude(call, upstream, execution, side, end),
+        None => {
+            call.conclude(Outcome::Ok, Origin::Upstream);
+            Ok(Ending::Over)
+        }
+        Some((side, end)) => conclude(call, upstream, execution, side, end),
     }
-    Ok(())
 }
 
 /// Awaits both directions; the first that does not end in order ends both.
@@ -258,8 +244,8 @@ async fn direction(
         scanner: &mut scanner,
     };
     let mut pump = Pump::new(source, to, Outlet::Raw, stages, execution, None, &|_| None);
+    pump.count = Some(passed);
     let end = pump.run().await;
-    passed.set(pump.written);
     if matches!(end, BodyEnd::Complete) {
         // The other direction goes on: half-closed stays half-closed.
         ignore(to.shutdown().await);
@@ -273,12 +259,14 @@ fn conclude(
     execution: &Execution,
     side: Side,
     end: BodyEnd,
-) -> Result<(), Failure> {
+) -> Result<Ending, Failure> {
     let client = &call.session.client;
+    let mut ending = Ending::Closed;
     let failure = match (end, side) {
         (BodyEnd::Reset, _) => {
             client.reset_on_close();
             upstream.reset_on_close();
+            ending = Ending::Over;
             None
         }
         (BodyEnd::SinkGone(error), Side::Request)
@@ -298,5 +286,5 @@ fn conclude(
     }
     execution.supersede_rest();
     call.conclude(Outcome::InjectedFault, Origin::Injected);
-    Ok(())
+    Ok(ending)
 }

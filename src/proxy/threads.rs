@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
@@ -74,7 +74,7 @@ pub enum Drained {
 
 impl Proxy {
     /// Starts the workers on listeners that are bound already.
-    pub fn start(bound: &[Bound], parts: Parts) -> io::Result<Self> {
+    pub fn start(bound: Vec<Bound>, parts: Parts) -> io::Result<Self> {
         let (orders, _) = watch::channel(Order::Serve);
         let listeners: Arc<[ListenerShared]> =
             bound.iter().map(|_| ListenerShared::default()).collect();
@@ -86,7 +86,7 @@ impl Proxy {
                 live: parts.live.clone(),
                 clock: parts.clock,
                 listeners: listeners.clone(),
-                sockets: share_all(bound)?,
+                sockets: share_all(&bound)?,
                 orders: orders.subscribe(),
             };
             let thread = std::thread::Builder::new()
@@ -94,6 +94,8 @@ impl Proxy {
                 .spawn(move || run_worker(start))?;
             threads.push(thread);
         }
+        // The workers hold the sockets now: when they stop accepting, nobody is left in the queue.
+        drop(bound);
         Ok(Self { threads, orders })
     }
 
@@ -231,6 +233,35 @@ impl Acceptor {
             Self::Unix(listener) => (Socket::Unix(listener.accept().await?.0), None),
         })
     }
+
+    /// Takes what waits in the queue. The system is asked: the runtime tells only of connections
+    /// that it has heard of, and closing the socket would reset the others.
+    fn empty(self, mut open: impl FnMut(Socket, Option<std::net::SocketAddr>)) {
+        let take = || -> io::Result<std::convert::Infallible> {
+            match self {
+                Self::Tcp(listener) => {
+                    let listener = listener.into_std()?;
+                    loop {
+                        let (stream, peer) = listener.accept()?;
+                        stream.set_nonblocking(true)?;
+                        open(Socket::Tcp(TcpStream::from_std(stream)?), Some(peer));
+                    }
+                }
+                Self::Unix(listener) => {
+                    let listener = listener.into_std()?;
+                    loop {
+                        let (stream, _) = listener.accept()?;
+                        stream.set_nonblocking(true)?;
+                        open(Socket::Unix(UnixStream::from_std(stream)?), None);
+                    }
+                }
+            }
+        };
+        let Err(error) = take();
+        if error.kind() != io::ErrorKind::WouldBlock {
+            tracing::warn!(%error, "a connection that waited was not served");
+        }
+    }
 }
 
 /// Accepts until the drain, and then what waits in the queue still.
@@ -245,7 +276,7 @@ async fn accept(
         let accepted = tokio::select! {
             biased;
             accepted = acceptor.accept() => accepted,
-            () = std::future::ready(()), if draining => return,
+            () = std::future::ready(()), if draining => break,
             _ = orders.changed(), if !draining => {
                 worker.draining.set(true);
                 continue;
@@ -262,6 +293,7 @@ async fn accept(
             }
         }
     }
+    acceptor.empty(|socket, peer| open(&worker, listener, socket, peer));
 }
 
 fn open(worker: &Rc<Worker>, listener: usize, socket: Socket, peer: Option<std::net::SocketAddr>) {
@@ -287,7 +319,8 @@ fn open(worker: &Rc<Worker>, listener: usize, socket: Socket, peer: Option<std::
         let _guard = guard;
         match protocol {
             ProtocolSpec::Http(..) => http::serve(session).await,
-            ProtocolSpec::Tcp => tcp::serve(session).await,
+            // Boxed: the task of an idle HTTP connection is as large as its largest branch.
+            ProtocolSpec::Tcp => Box::pin(tcp::serve(session)).await,
         }
     });
 }

@@ -113,10 +113,27 @@ impl Timer {
             self.0.heap.borrow_mut().pop();
             self.finish(key, sequence, Waited::Elapsed);
         }
-        let next = self.0.heap.borrow().peek().map(|Reverse((at, ..))| *at);
-        if let Some(next) = next {
+        if let Some(next) = self.next_living()
+            && self.0.armed.get() != Some(next)
+        {
             self.arm(next, now);
         }
+    }
+
+    /// The earliest deadline of a wait that was not dropped.
+    fn next_living(&self) -> Option<Instant> {
+        let mut heap = self.0.heap.borrow_mut();
+        let entries = self.0.entries.borrow();
+        while let Some(Reverse((at, sequence, key))) = heap.peek() {
+            if entries
+                .get(*key)
+                .is_some_and(|entry| entry.sequence == *sequence)
+            {
+                return Some(*at);
+            }
+            heap.pop();
+        }
+        None
     }
 
     /// Whether something may be due: one comparison on the way of every call.
@@ -141,6 +158,11 @@ impl Timer {
     pub fn hurry(&self) {
         self.0.hurried.set(true);
         self.revoke(|_| false);
+    }
+
+    /// Whether waits under rules end at once.
+    pub fn is_hurried(&self) -> bool {
+        self.0.hurried.get()
     }
 
     /// Waits until `deadline`, never less; or without a deadline, until revoked.

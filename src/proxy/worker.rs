@@ -1,6 +1,7 @@
 //! One worker: a thread with a current-thread runtime, and all that its calls share.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -55,7 +56,8 @@ pub(super) struct Worker {
 #[derive(Debug)]
 pub(super) struct Generation {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) pools: Vec<Pool>,
+    /// An upstream that stays the same keeps its pool, calls of older generations included.
+    pub(super) pools: Vec<Rc<Pool>>,
     /// By listener: the listener's own protocol, then one for each route.
     slots: Vec<Vec<SlotCounters>>,
     seen: u64,
@@ -82,7 +84,7 @@ impl Generation {
             .iter()
             .map(|spec| {
                 let kept = previous.and_then(|it| it.pools.iter().find(|pool| pool.spec == *spec));
-                kept.map_or_else(|| Pool::new(spec.clone()), Pool::hand_over)
+                kept.map_or_else(|| Rc::new(Pool::new(spec.clone())), Rc::clone)
             })
             .collect();
         let slot = |listener: &ListenerSpec, protocol: ProtocolSpec| {
@@ -243,11 +245,16 @@ impl Worker {
     pub(super) fn revoke(&self) {
         let current = self.generation();
         // A token of an older generation names its rule by a place in an older list: names tell.
-        self.timer.revoke(|token| {
-            current.snapshot.rules.cells().iter().any(|cell| {
-                cell.name == token.rule && cell.is_armed() && cell.epoch() == token.epoch
-            })
-        });
+        let standing: BTreeMap<&str, u32> = current
+            .snapshot
+            .rules
+            .cells()
+            .iter()
+            .filter(|cell| cell.is_armed())
+            .map(|cell| (&*cell.name, cell.epoch()))
+            .collect();
+        self.timer
+            .revoke(|token| standing.get(&*token.rule) == Some(&token.epoch));
     }
 
     /// Waits until no connection is served.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Histogram;
 use crate::units::MicroJoules;
 
 /// What one call cost, known some windows after its end.
@@ -35,7 +36,8 @@ pub struct EnergyLine {
     pub flags: Vec<&'static str>,
 }
 
-/// The energy of the whole process so far.
+/// The energy of the whole process so far. All of what the meters counted is in one of the parts:
+/// `calls + in flight + folded + self + others + unattributed + idle + gap = meter`, exactly.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct EnergyTotals {
     /// The weakest tier of the meters that count.
@@ -43,9 +45,27 @@ pub struct EnergyTotals {
     pub meters: Vec<Arc<str>>,
     /// By name of the outcome.
     pub by_outcome: BTreeMap<&'static str, OutcomeEnergy>,
+    /// By name of the rule that hit; empty where none did.
+    pub by_rule: BTreeMap<Arc<str>, OutcomeEnergy>,
+    /// Empty where no model is known.
+    pub by_model: BTreeMap<Arc<str>, OutcomeEnergy>,
+    /// All calls. Its range is no sum of ranges: calls of two outcomes may share a window.
+    pub total: OutcomeEnergy,
     /// The parts that `hormesis_energy_joules_total` shows.
     #[serde(skip)]
     pub classes: Vec<EnergyClass>,
+    /// Calls by their energy above idle, by name of the outcome.
+    #[serde(skip)]
+    pub sizes: BTreeMap<&'static str, Histogram>,
+    /// Calls with a figure.
+    #[serde(rename = "calls_uj")]
+    pub calls: Option<MicroJoules>,
+    /// Calls whose figure is not known yet.
+    #[serde(rename = "in_flight_uj")]
+    pub in_flight: Option<MicroJoules>,
+    /// Calls that were too many to be told apart.
+    #[serde(rename = "folded_uj")]
+    pub folded: Option<MicroJoules>,
     #[serde(rename = "self_uj")]
     pub own: Option<MicroJoules>,
     #[serde(rename = "others_uj")]
@@ -54,6 +74,9 @@ pub struct EnergyTotals {
     pub unattributed: Option<MicroJoules>,
     #[serde(rename = "idle_uj")]
     pub idle: Option<MicroJoules>,
+    /// Known to have passed in time without a trustworthy reading.
+    #[serde(rename = "gap_uj")]
+    pub gap: Option<MicroJoules>,
     /// Seconds without a reading.
     pub gap_s: f64,
     #[serde(rename = "meter_uj")]
@@ -62,7 +85,7 @@ pub struct EnergyTotals {
     pub joules_per_success: Option<f64>,
 }
 
-/// The energy of all calls of one outcome.
+/// The energy of calls that have an outcome, a rule or a model in common.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct OutcomeEnergy {
     #[serde(rename = "dyn_uj")]

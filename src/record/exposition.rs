@@ -204,6 +204,11 @@ impl Samples<'_> {
         self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 
+    /// A gauge that may be a fraction.
+    pub(crate) fn level(&mut self, value: f64) -> fmt::Result {
+        self.0.encode_gauge(&value)
+    }
+
     /// A histogram that nothing fell into is left out.
     pub(crate) fn histogram(
         &mut self,

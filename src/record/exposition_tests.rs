@@ -6,7 +6,7 @@ use crate::call::Outcome;
 use crate::effect::{ConnectFailure, Effect, Fate, Planned, RuleToken};
 use crate::error::Origin;
 use crate::record::reference::hold_section;
-use crate::record::{CounterRegistry, EnergyClass};
+use crate::record::{Bounds, CounterRegistry, EnergyClass};
 use crate::units::MicroJoules;
 
 use super::*;
@@ -43,6 +43,8 @@ fn scrape() -> Scrape {
     };
     worker.fate(&planned, &Fate::Superseded);
     let one = Some(MicroJoules(1_500_000));
+    let mut sizes = Histogram::new(&Bounds::ENERGY);
+    sizes.observe_millionths(2_250_000);
     let cell = RuleCell::new("slow".into(), true);
     cell.counters.denied_limit.store(4, Ordering::Relaxed);
     Scrape {
@@ -61,8 +63,16 @@ fn scrape() -> Scrape {
                 rule: "".into(),
                 energy: MicroJoules(2_250_000),
             }],
+            sizes: [("ok", sizes)].into(),
+            in_flight: one,
+            folded: one,
+            own: one,
+            others: one,
             idle: one,
             unattributed: one,
+            gap: one,
+            meter: one,
+            joules_per_success: Some(2.5),
             gap_s: 0.5,
             ..EnergyTotals::default()
         }),
@@ -112,7 +122,12 @@ fn values_are_in_base_units() {
         r#"hormesis_energy_joules_total{meter="rapl",domain="package",outcome="ok",listener="chat",rule=""} 2.25"#,
         r#"hormesis_faults_total{rule="sl\"ow\\\n",fault="delay",result="superseded"} 1"#,
         r#"hormesis_rule_denied_total{rule="slow",reason="limit"} 4"#,
+        r#"hormesis_call_energy_joules_bucket{le="1.0",outcome="ok"} 0"#,
+        r#"hormesis_call_energy_joules_bucket{le="3.0",outcome="ok"} 1"#,
+        r#"hormesis_call_energy_joules_sum{outcome="ok"} 2.25"#,
         "hormesis_halted 1",
+        "hormesis_in_flight_joules 1.5",
+        "hormesis_joules_per_success 2.5",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\nin\n{text}");
     }

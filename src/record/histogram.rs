@@ -1,4 +1,5 @@
-//! Histograms of times: one thread observes, others read without a lock.
+//! Histograms of times: one thread observes, others read without a lock. Those of energy are
+//! filled by the sampler alone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 /// The most bounds that a histogram has.
 const BUCKETS: usize = 16;
 
-/// Upper bounds in microseconds; beyond the last lies one more bucket.
+/// Upper bounds in microseconds, or in microjoules; beyond the last lies one more bucket.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bounds(&'static [u64]);
 
@@ -39,7 +40,26 @@ impl Bounds {
         500_000, 1_000_000, 2_500_000, 10_000_000,
     ]);
 
-    /// In seconds, as they are shown.
+    /// Energy of calls: 1 mJ to 10 kJ.
+    pub const ENERGY: Self = Self(&[
+        1_000,
+        3_000,
+        10_000,
+        30_000,
+        100_000,
+        300_000,
+        1_000_000,
+        3_000_000,
+        10_000_000,
+        30_000_000,
+        100_000_000,
+        300_000_000,
+        1_000_000_000,
+        3_000_000_000,
+        10_000_000_000,
+    ]);
+
+    /// In seconds (joules), as they are shown.
     pub fn seconds(&self) -> impl Iterator<Item = f64> {
         #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
         self.0.iter().map(|&micros| micros as f64 / 1e6)
@@ -112,6 +132,15 @@ impl Histogram {
         }
     }
 
+    /// Adds one value, in millionths of what is shown.
+    pub fn observe_millionths(&mut self, value: u64) {
+        let place = self.bounds.place(value);
+        if let Some(bucket) = self.buckets.get_mut(place) {
+            *bucket += 1;
+        }
+        self.nanos += u128::from(value) * 1000;
+    }
+
     /// Upper bound in seconds and count of each bucket; the last bound is infinite.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let bounds = self.bounds.seconds().chain([f64::INFINITY]);
@@ -136,7 +165,12 @@ mod tests {
 
     use super::*;
 
-    const ALL: [&Bounds; 3] = [&Bounds::CALL, &Bounds::OVERHEAD, &Bounds::TOKEN_GAP];
+    const ALL: [&Bounds; 4] = [
+        &Bounds::CALL,
+        &Bounds::ENERGY,
+        &Bounds::OVERHEAD,
+        &Bounds::TOKEN_GAP,
+    ];
 
     #[test]
     fn bounds_rise_and_fit_the_cells() {
@@ -154,6 +188,9 @@ mod tests {
                 cells.observe(Duration::from_nanos(nanos));
                 let mut histogram = Histogram::new(bounds);
                 cells.fold(&mut histogram);
+                let mut whole = Histogram::new(bounds);
+                whole.observe_millionths(nanos.div_ceil(1000));
+                prop_assert_eq!(&whole.buckets, &histogram.buckets);
                 #[expect(clippy::cast_precision_loss, reason = "compared with a margin")]
                 let seconds = nanos as f64 / 1e9;
                 let expected = bounds.seconds().position(|bound| seconds <= bound).unwrap_or(bounds.0.len());

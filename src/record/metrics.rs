@@ -130,6 +130,19 @@ pub static METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "hormesis_call_energy_joules",
+        kind: MetricKind::Histogram,
+        unit: Unit::Joules,
+        labels: &["outcome"],
+        help: "Energy above idle of calls with a figure, by how they ended.",
+        samples: |scrape, samples| {
+            for (outcome, sizes) in scrape.energy.iter().flat_map(|energy| &energy.sizes) {
+                samples.histogram(&[("outcome", outcome)], sizes)?;
+            }
+            Ok(())
+        },
+    },
+    Metric {
         name: "hormesis_calls_total",
         kind: MetricKind::Counter,
         unit: Unit::Number,
@@ -218,6 +231,22 @@ pub static METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "hormesis_folded_joules_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Joules,
+        labels: &[],
+        help: "Energy above idle of calls that were too many at a time to be told apart.",
+        samples: |scrape, samples| energy(scrape, samples, |it| it.folded),
+    },
+    Metric {
+        name: "hormesis_gap_joules_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Joules,
+        labels: &[],
+        help: "Energy known to have passed in time without a trustworthy reading.",
+        samples: |scrape, samples| energy(scrape, samples, |it| it.gap),
+    },
+    Metric {
         name: "hormesis_gap_seconds_total",
         kind: MetricKind::Counter,
         unit: Unit::Seconds,
@@ -245,6 +274,39 @@ pub static METRICS: &[Metric] = &[
         samples: |scrape, samples| energy(scrape, samples, |it| it.idle),
     },
     Metric {
+        name: "hormesis_in_flight_joules",
+        kind: MetricKind::Gauge,
+        unit: Unit::Joules,
+        labels: &[],
+        help: "Energy above idle of calls whose figure is not known yet.",
+        samples: |scrape, samples| {
+            let energy = scrape.energy.as_ref();
+            level(
+                samples,
+                energy.and_then(|it| it.in_flight).map(MicroJoules::joules),
+            )
+        },
+    },
+    Metric {
+        name: "hormesis_joules_per_success",
+        kind: MetricKind::Gauge,
+        unit: Unit::Joules,
+        labels: &[],
+        help: "Energy above idle of all calls, failures included, over the calls that succeeded.",
+        samples: |scrape, samples| {
+            let energy = scrape.energy.as_ref();
+            level(samples, energy.and_then(|it| it.joules_per_success))
+        },
+    },
+    Metric {
+        name: "hormesis_meter_joules_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Joules,
+        labels: &[],
+        help: "All that the meters counted: the sum of the calls', idle, self, others', unattributed, folded, in-flight and gap joules.",
+        samples: |scrape, samples| energy(scrape, samples, |it| it.meter),
+    },
+    Metric {
         name: "hormesis_open_connections",
         kind: MetricKind::Gauge,
         unit: Unit::Number,
@@ -253,6 +315,14 @@ pub static METRICS: &[Metric] = &[
         samples: |scrape, samples| {
             per_slot(scrape, samples, SlotTotals::connections, Samples::gauge)
         },
+    },
+    Metric {
+        name: "hormesis_others_joules_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Joules,
+        labels: &[],
+        help: "Energy above idle of programs that are neither an upstream nor hormesis.",
+        samples: |scrape, samples| energy(scrape, samples, |it| it.others),
     },
     Metric {
         name: "hormesis_rule_active_calls",
@@ -322,6 +392,14 @@ pub static METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "hormesis_self_joules_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Joules,
+        labels: &[],
+        help: "Energy above idle of hormesis itself.",
+        samples: |scrape, samples| energy(scrape, samples, |it| it.own),
+    },
+    Metric {
         name: "hormesis_time_between_tokens_seconds",
         kind: MetricKind::Histogram,
         unit: Unit::Seconds,
@@ -371,6 +449,10 @@ fn per_slot<'s>(
         write(samples, &slot_labels(slot), value(slot))?;
     }
     Ok(())
+}
+
+fn level(samples: &mut Samples<'_>, value: Option<f64>) -> fmt::Result {
+    value.map_or(Ok(()), |value| samples.level(value))
 }
 
 /// A sum that nothing resolves has no sample, which is not 0.

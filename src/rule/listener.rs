@@ -51,6 +51,8 @@ pub struct Candidates<'r> {
     /// Whether a candidate asks for model, stream or another part of the protocol's description
     /// that the head did not tell.
     pub needs_description: bool,
+    /// Whether a candidate asks for the length of the prompt: the whole body must be read.
+    pub needs_prompt_chars: bool,
     /// JSON pointers into the request body that candidates ask for, each once.
     pub pointers: SmallVec<[&'r str; 4]>,
 }
@@ -229,6 +231,7 @@ impl Group {
 impl<'r> Candidates<'r> {
     fn need(&mut self, select: &'r Select, call: &Call<'_>) {
         self.needs_description |= select.lacks_description(&call.description);
+        self.needs_prompt_chars |= select.lacks_prompt_chars(&call.description);
         let pointers = select.body.keys().map(String::as_str);
         self.pointers
             .extend(pointers.filter(|it| call.body(it).is_none()));

@@ -140,6 +140,11 @@ impl Select {
             || (self.max_tokens.is_some() && description.max_tokens.is_none())
     }
 
+    /// Whether a condition asks how long the prompt is, which only a whole body tells.
+    pub(super) fn lacks_prompt_chars(&self, description: &Description) -> bool {
+        self.prompt_chars.is_some() && description.prompt_chars.is_none()
+    }
+
     /// Asks for all that `other` asks for too; on what conditions is lost.
     pub(super) fn ask_also(&mut self, other: &Self) {
         let asked = |own: &mut Option<TextMatcher>, other: &Option<TextMatcher>| {

@@ -40,16 +40,6 @@ impl Pool {
         }
     }
 
-    /// A pool of the same upstream for the next generation: kept connections move along.
-    #[must_use]
-    pub fn hand_over(&self) -> Self {
-        Self {
-            spec: self.spec.clone(),
-            idle: RefCell::new(self.idle.take()),
-            next_endpoint: self.next_endpoint.clone(),
-        }
-    }
-
     /// A kept connection that is still open as far as is known without a system call.
     pub fn take(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();

@@ -12,5 +12,6 @@ mod invariants;
 mod live;
 mod powercap;
 mod process;
+mod ranges;
 mod rivals;
 mod transparency;

@@ -1,7 +1,21 @@
 //! The data plane on real sockets, byte for byte, between scripts on both sides.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anything;
 mod bodies;
+mod composition;
+mod damage;
+mod determinism;
+mod drain;
+mod lies;
+mod positions;
+mod revocation;
+mod streams;
+mod strictness;
+mod tcp;
+mod tcp_faults;
 mod transparency;

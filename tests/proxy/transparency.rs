@@ -74,8 +74,9 @@ fn pipelined_requests_are_answered_in_order() {
     let mut all = String::new();
     for index in 0..50 {
         let body = "x".repeat(index);
-        all +=
-            &format!("POST /{index} HTTP/1.1\r\nHost: h\r\nContent-Length: {index}\r\n\r\n{body}");
+        let head = format!("POST /{index} HTTP/1.1\r\nHost: h\r\nContent-Length: {index}\r\n\r\n");
+        all += &head;
+        all += &body;
         // Blank lines between requests are read past (RFC 9112 §2.2).
         all += if index % 7 == 0 { "\r\n" } else { "" };
     }

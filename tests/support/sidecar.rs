@@ -120,7 +120,7 @@ impl Sidecar {
             workers: (0..self.workers).map(ends).collect(),
             clock: Clock::Timerfd,
         };
-        let proxy = Proxy::start(&bound, parts).unwrap();
+        let proxy = Proxy::start(bound, parts).unwrap();
         Running {
             handle,
             address,

@@ -32,7 +32,10 @@ pub(crate) fn sources(root: &Path) -> Vec<Source> {
         .flat_map(|(path, text)| test_modules(path, text))
         .collect();
     all.iter()
-        .filter(|(path, _)| path.ends_with(".rs"))
+        .filter(|(path, _)| {
+            path.rsplit_once('.')
+                .is_some_and(|(_, extension)| extension == "rs")
+        })
         .filter(|(path, _)| !test_only.iter().any(|it| is_within(path, it)))
         .map(|(path, text)| Source::of(path, text))
         .collect()

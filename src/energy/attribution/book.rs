@@ -118,6 +118,10 @@ impl Book {
         self.sums.calls += u128::from(uj);
     }
 
+    pub(super) fn meter_uj(&self) -> u128 {
+        self.sums.meter
+    }
+
     pub(super) fn totals(&self) -> SourceTotals {
         let sums = &self.sums;
         SourceTotals {

@@ -18,9 +18,14 @@ pub(super) struct InFlight {
     pub(super) program: Option<usize>,
     begun: u64,
     segments: SmallVec<[Segment; 4]>,
+    /// When its work was over, where that was before its end.
+    done: Option<u64>,
+    /// When its work was over, and how it ended.
     pub(super) ended: Option<(u64, Finish)>,
     pub(super) charges: SmallVec<[Charge; 2]>,
     pub(super) flags: Flags,
+    /// Its first window among those whose calls are not all over.
+    pub(super) first_record: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +66,8 @@ pub(super) struct Charge {
     pub(super) idle_uj: u64,
     pub(super) lo_uj: u64,
     pub(super) hi_uj: u64,
+    /// The part of `hi_uj` of windows that were put away before the call was over.
+    pub(super) early_uj: u64,
     /// What the counter may be off at either end of the call.
     pub(super) edge_uj: u64,
     pub(super) windows: u32,
@@ -85,9 +92,11 @@ impl InFlight {
             program,
             begun: at,
             segments: SmallVec::new(),
+            done: None,
             ended: None,
             charges: SmallVec::new(),
             flags: Flags::default(),
+            first_record: None,
         };
         call.start(Kind::Active, at);
         call
@@ -101,9 +110,23 @@ impl InFlight {
         self.turn(Kind::Held, Kind::Active, at);
     }
 
-    /// After a cut the call stays as a ghost, where its program can be watched.
+    /// The upstream has nothing more to do for it.
+    pub(super) fn done(&mut self, at: u64) {
+        if self.ended.is_none() && self.done.is_none() {
+            // A call that began and ended at once still was there.
+            let at = at.max(self.begun + 1);
+            self.stop(at);
+            self.done = Some(at);
+        }
+    }
+
+    /// After a cut the call stays as a ghost, where its program can be watched and its work was
+    /// not done.
     pub(super) fn end(&mut self, at: u64, finish: Finish) {
-        // A call that began and ended at once still was there.
+        if let Some(done) = self.done {
+            self.ended = Some((done, finish));
+            return;
+        }
         let at = at.max(self.begun + 1);
         self.stop(at);
         let cut = matches!(
@@ -255,6 +278,7 @@ impl Charge {
             idle_uj: 0,
             lo_uj: 0,
             hi_uj: 0,
+            early_uj: 0,
             edge_uj: 0,
             windows: 0,
             shortest: u64::MAX,

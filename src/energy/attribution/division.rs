@@ -3,6 +3,7 @@
 
 use super::book::{Book, Part};
 use super::call::Presence;
+use super::ranges::{Ghost, Record, Touch};
 use super::{Attribution, GHOST_NS, concerns};
 use crate::energy::figure::Flag;
 use crate::energy::idle::energy;
@@ -245,7 +246,55 @@ impl Attribution {
             let alone = scratch.chosen.len() == 1;
             self.charge_one(dynamic, pot, it, scratch.parts[position], alone, active);
         }
+        self.remember(dynamic, pot, given, scratch);
         self.judge_ghosts(dynamic.stretch, pot, scratch);
+    }
+
+    /// Keeps the pot until the classes of its calls are known.
+    fn remember(&mut self, dynamic: Dynamic, pot: Pot, given: u64, scratch: &Scratch) {
+        let mut others = false;
+        let mut touches = Vec::with_capacity(scratch.chosen.len());
+        for (position, index) in scratch.chosen.iter().enumerate() {
+            let it = scratch.present[*index];
+            let Some(call) = it.call else {
+                others = true;
+                continue;
+            };
+            let own = it.time.active > 0 || it.time.held > 0;
+            let ghost = match (it.time.ghost > 0, own || scratch.parts[position] > 0) {
+                (false, _) => Ghost::None,
+                (true, false) => Ghost::Bystander,
+                (true, true) => Ghost::Counts,
+            };
+            touches.push(Touch::new(call, own, ghost));
+        }
+        if touches.is_empty() {
+            return;
+        }
+        let over = share(dynamic.over_uj, pot.uj, dynamic.uj);
+        let under = share(dynamic.under_uj, pot.uj, dynamic.uj);
+        let low = if pot.known && !others { given } else { 0 };
+        let record = Record {
+            source: dynamic.source,
+            stretch: dynamic.stretch,
+            low_uj: low.saturating_sub(over),
+            high_uj: pot.uj.saturating_add(under),
+            edge_uj: dynamic.edge_uj,
+            touches,
+        };
+        let number = self.ranges.next_number();
+        for touch in &record.touches {
+            if let Some(call) = self.calls.get_mut(&touch.call) {
+                call.first_record.get_or_insert(number);
+            }
+        }
+        let (calls, classes) = (&mut self.calls, &self.classes);
+        self.ranges.remember(record, classes, |call, source, uj| {
+            if let Some(call) = calls.get_mut(&call) {
+                let charge = call.charge(source);
+                charge.early_uj = charge.early_uj.saturating_add(uj);
+            }
+        });
     }
 
     fn charge_one(

@@ -2,18 +2,22 @@
 
 mod book;
 mod call;
+mod classes;
 mod division;
+mod ranges;
 
 use std::collections::BTreeMap;
 
 use self::book::Book;
 use self::call::{InFlight, Origin};
+use self::classes::Classes;
 use self::division::Scratch;
+use self::ranges::{Ranges, Scale};
 use super::figure::{CallEnergy, Flag};
 use super::ledger::{Activity, Event};
 use super::reading::{Reach, Source};
 use super::settings::{IdlePolicy, IdleSettings, Watts};
-use super::totals::{Classes, Totals};
+use super::totals::Totals;
 use super::window::{Step, Stretch};
 
 /// A ghost that never falls idle is given up after this time.
@@ -30,6 +34,7 @@ pub struct Attribution {
     folded: Vec<FoldedStretch>,
     folded_calls: u64,
     classes: Classes,
+    ranges: Ranges,
     scratch: Scratch,
 }
 
@@ -54,6 +59,7 @@ impl Attribution {
             folded: Vec::new(),
             folded_calls: 0,
             classes: Classes::default(),
+            ranges: Ranges::default(),
             scratch: Scratch::default(),
         }
     }
@@ -86,6 +92,11 @@ impl Attribution {
                 self.calls
                     .entry(call)
                     .or_insert_with(|| InFlight::new(program, at));
+            }
+            Event::Done => {
+                if let Some(it) = self.calls.get_mut(&call) {
+                    it.done(at);
+                }
             }
             Event::End(finish) => {
                 let Some(it) = self.calls.get_mut(&call) else {
@@ -171,16 +182,15 @@ impl Attribution {
             };
             let figure = it.figure(call, idle, |source| self.books[source].origin());
             if let Some(figure) = figure {
+                let labels = self.classes.labels(&figure.finish);
                 for charge in &it.charges {
-                    let book = &mut self.books[charge.source];
-                    book.settle(charge.dyn_uj);
-                    if charge.windows > 0 {
-                        let own = charge.dyn_uj - charge.zombie_uj;
-                        let id = book.id();
-                        self.classes.add(id, &figure.finish, own, charge.zombie_uj);
-                    }
+                    self.books[charge.source].settle(charge.dyn_uj);
+                    self.classes.add(charge, labels);
+                    self.ranges.late(charge, labels, &self.classes);
                 }
-                self.classes.tell(&figure);
+                self.ranges
+                    .resolve(call, it.first_record, labels, &self.classes);
+                self.classes.tell(&figure, labels);
                 sink(figure);
             }
         }
@@ -216,7 +226,9 @@ impl Attribution {
             folded_calls: self.folded_calls,
             ..Totals::default()
         };
-        self.classes.fill(&mut totals);
+        let scales: Vec<Scale> = self.books.iter().map(Book::scale).collect();
+        let ranges = self.ranges.told(&scales, &self.classes);
+        self.classes.fill(&mut totals, &ranges);
         totals
     }
 
@@ -236,6 +248,13 @@ fn concerns(reach: Reach, program: Option<usize>, policy: IdlePolicy) -> bool {
 }
 
 impl Book {
+    fn scale(&self) -> Scale {
+        Scale {
+            spread: self.spread,
+            meter_uj: self.meter_uj(),
+        }
+    }
+
     fn origin(&self) -> Origin<'_> {
         Origin {
             id: self.id(),

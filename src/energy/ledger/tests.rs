@@ -20,6 +20,7 @@ fn drained(rings: &mut Rings) -> Vec<(u64, &'static str)> {
     rings.drain(|activity| {
         let event = match activity.event {
             Event::Begin { .. } => "begin",
+            Event::Done => "done",
             Event::End(_) => "end",
             Event::Hold => "hold",
             Event::Release => "release",
@@ -31,7 +32,7 @@ fn drained(rings: &mut Rings) -> Vec<(u64, &'static str)> {
 
 #[test]
 fn a_full_ring_loses_no_end_and_folds_the_rest() {
-    let (mut senders, mut rings) = ledger(1, 1, 8);
+    let (mut senders, mut rings) = ledger(1, 1, 12);
     let epoch = rings.epoch();
     let at = |ms| epoch + Duration::from_millis(ms);
     let sender = &mut senders[0];
@@ -79,21 +80,52 @@ fn folded_work_leaves_out_what_was_held() {
 
 #[test]
 fn a_hold_keeps_a_place_for_its_release() {
-    let (mut senders, mut rings) = ledger(1, 1, 4);
+    let (mut senders, mut rings) = ledger(1, 1, 5);
     let now = rings.epoch();
     let sender = &mut senders[0];
     sender.begin(1, 0, now);
     sender.hold(1, now);
-    // Two entries in, two owed: no place for another call.
+    // Two entries in, three owed: no place for another call.
     sender.begin(2, 0, now);
     sender.release(1, now);
+    sender.done(1, now);
     sender.end(1, now, finish());
     sender.end(2, now, finish());
     assert_eq!(
         drained(&mut rings),
-        [(1, "begin"), (1, "hold"), (1, "release"), (1, "end")]
+        [
+            (1, "begin"),
+            (1, "hold"),
+            (1, "release"),
+            (1, "done"),
+            (1, "end")
+        ]
     );
     assert_eq!(rings.folded(0, 0).calls, 1);
+}
+
+#[test]
+fn what_is_done_is_neither_held_nor_at_work() {
+    // The second call finds no place.
+    let (mut senders, mut rings) = ledger(1, 1, 4);
+    let epoch = rings.epoch();
+    let at = |ms| epoch + Duration::from_millis(ms);
+    let sender = &mut senders[0];
+    for call in [1, 2] {
+        sender.begin(call, 0, at(0));
+        sender.done(call, at(10));
+        sender.done(call, at(11));
+        sender.hold(call, at(20));
+        sender.release(call, at(30));
+        sender.end(call, at(50), finish());
+    }
+    assert_eq!(drained(&mut rings), [(1, "begin"), (1, "done"), (1, "end")]);
+    let work = rings.folded(0, since(epoch, at(900)));
+    assert_eq!((work.calls, work.active_ns), (1, 10_000_000));
+    // Nothing is owed any more.
+    sender.begin(3, 0, at(60));
+    sender.end(3, at(70), finish());
+    assert_eq!(drained(&mut rings), [(3, "begin"), (3, "end")]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::call::{Call, Description, Field, Found};
 use crate::http1::{BodyScanner, Request};
 use crate::io::Buffer;
-use crate::protocol::look::{Look, Progress};
+use crate::protocol::look::{Look, Progress, is_measure};
 use crate::protocol::{Dialect, RequestHead};
 use crate::proxy::call::{InFlight, Told};
 use crate::proxy::http::to_client;
@@ -40,6 +40,7 @@ pub(super) async fn ask_rules(
         .iter()
         .copied()
         .filter(|_| wants_description)
+        .filter(|pointer| candidates.needs_prompt_chars || !is_measure(pointer))
         .chain(candidates.pointers.iter().copied())
         .collect();
     let mut continued = false;
@@ -47,7 +48,10 @@ pub(super) async fn ask_rules(
         match look(call, head, buffer, &asked, &mut continued).await? {
             Some(values) => {
                 found = values;
-                dialect.complete(&mut description, &found);
+                // What was not looked for is not known to be absent.
+                if wants_description {
+                    dialect.complete(&mut description, &found);
+                }
             }
             None => with_call(call, head, buffer, &description, &found, |it| {
                 listener_rules.unreadable(&candidates, it);
@@ -169,9 +173,10 @@ async fn look(
                 .map_err(Failure::ClientBody)?;
             scanned_to += scanned.wire;
             match progress {
-                Progress::Invalid => return Ok(false),
+                Progress::Done => return Ok(true),
                 Progress::More if !scanned.done => {}
-                Progress::Done | Progress::More => return Ok(true),
+                // The body ends where its document does not.
+                Progress::Invalid | Progress::More => return Ok(false),
             }
             if head.expects_continue && !std::mem::replace(continued, true) {
                 to_client(

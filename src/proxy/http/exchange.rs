@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::call::{Outcome, Phase};
 use crate::effect::{ConnectFailure, Effect, Fate, Planned};
 use crate::error::{Origin, ignore};
-use crate::http1::{BodyScanner, Request};
+use crate::http1::{BodyScanner, Framing, Request};
 use crate::io::Buffer;
 use crate::proxy::call::InFlight;
 use crate::proxy::call::Session;
@@ -17,7 +17,7 @@ use crate::proxy::http::forward::forward;
 use crate::proxy::rescue::Failure;
 use crate::proxy::watch::unless_gone;
 use crate::proxy::worker::RouteFacts;
-use crate::snapshot::{Observe, ProtocolSpec};
+use crate::snapshot::ProtocolSpec;
 
 /// Unread request bytes that are read past after an answer, so that the connection can stay.
 const DRAIN_BYTES: u64 = 256 * 1024;
@@ -43,7 +43,7 @@ pub(super) async fn exchange(session: &Session, buffer: &mut Buffer, head: Reque
         Ok(next) => next,
         Err(failure) => fail(&mut call, &failure, asked).await,
     };
-    call.finish();
+    drop(call);
     next
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
         // The request was not understood, so nothing behind it can be either.
         ignore(answer::write(&mut call, &own, false, 1, false).await);
     }
-    call.finish();
+    drop(call);
     Next::Close
 }
 
@@ -99,7 +99,7 @@ async fn run(
     }
     if call.decided.is_some() {
         for phase in [Phase::RequestHead, Phase::Connect, Phase::BeforeUpstream] {
-            if let Some((step, planned)) = enter(call, phase, Some(&mut *buffer)).await? {
+            if let Some((step, planned)) = enter(call, phase, Some(&mut *buffer), false).await? {
                 return end_by_rule(call, step, &planned, asked, Some((buffer, &head))).await;
             }
         }
@@ -112,6 +112,7 @@ pub(super) async fn enter(
     call: &InFlight<'_>,
     phase: Phase,
     held: Option<&mut Buffer>,
+    committed: bool,
 ) -> Result<Option<(usize, Rc<Planned>)>, Failure> {
     let Some(execution) = call.execution() else {
         return Ok(None);
@@ -123,7 +124,7 @@ pub(super) async fn enter(
         // Thousands of calls may wait at once: each keeps what it was sent, and no more.
         buffer.shrink();
     }
-    unless_gone(&call.session.client, execution.enter(phase)).await
+    unless_gone(&call.session.client, execution.enter(phase, committed)).await
 }
 
 /// Carries out a terminal effect at a head's position. `unread` is the request, where its body may
@@ -146,15 +147,17 @@ pub(super) async fn end_by_rule(
         Effect::Reset { .. } => return Ok(Next::Reset),
         _ => return Ok(Next::Close),
     };
-    let mut keep = asked.keep && !call.session.worker.draining.get();
-    if let Some((buffer, head)) = unread
-        && keep
-    {
-        // The body must be out of the way before the next request can be told from it.
-        keep = drain(call, buffer, head).await?;
-    }
+    let stuck = unread
+        .as_ref()
+        .is_some_and(|(buffer, head)| waits_for_continue(buffer, head));
+    let keep = asked.keep && !call.session.worker.draining.get() && !stuck;
     answer::write(call, &own, keep, asked.minor, asked.to_head).await?;
-    Ok(if keep { Next::Keep } else { Next::Close })
+    let Some((buffer, head)) = unread.filter(|_| keep) else {
+        return Ok(if keep { Next::Keep } else { Next::Close });
+    };
+    // The body must be out of the way before the next request can be told from it.
+    let clear = drain(call, buffer, head).await?;
+    Ok(if clear { Next::Keep } else { Next::Close })
 }
 
 fn connect_failure(reason: ConnectFailure) -> Own {
@@ -168,16 +171,17 @@ fn connect_failure(reason: ConnectFailure) -> Own {
     Own::plain(status, text, Origin::Injected)
 }
 
+/// A client that waits for a 100 has not sent its body, and will not; RFC 9110 §10.1.1 lets it send
+/// it all the same, so that nothing behind this head can be trusted.
+fn waits_for_continue(buffer: &[u8], head: &Request) -> bool {
+    head.expects_continue && head.framing != Framing::None && buffer.len() == head.len
+}
+
 /// Reads past the body of a request that is answered without being forwarded, within bounds.
 /// Whether it is out of the way.
 async fn drain(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request) -> Result<bool, Failure> {
     buffer.consume(head.len);
     let mut scanner = BodyScanner::new(head.framing);
-    // A client that waits for a 100 has not sent its body, and will not: RFC 9110 §10.1.1 lets it
-    // send it all the same, so nothing behind this head can be trusted.
-    if head.expects_continue && !scanner.is_done() && buffer.is_empty() {
-        return Ok(false);
-    }
     let mut left = DRAIN_BYTES;
     let read = async {
         while !scanner.is_done() {
@@ -215,13 +219,11 @@ async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next 
             }
             Next::Close
         }
+        _ if matches!(failure, Failure::Injected { reset: true }) => Next::Reset,
+        // An orderly end would say that the answer is whole (RFC 9112 §8).
+        _ if call.ends_with_connection => Next::Reset,
         // In the middle of an answer: its announced end does not come, which the client sees, and
         // what was sent before still reaches it.
         Some(_) | None => Next::Close,
     }
-}
-
-/// Whether units of answers are watched though no rule asks for them.
-pub(super) fn watches_units(observe: Observe) -> bool {
-    observe.tokens || observe.unit_times
 }

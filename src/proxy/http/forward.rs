@@ -1,10 +1,10 @@
 //! Sends a request upstream and waits for the head of its answer.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -17,10 +17,12 @@ use crate::http1::{
 use crate::io::{Buffer, Stream};
 use crate::proxy::call::InFlight;
 use crate::proxy::execution::acts_on_body;
+use crate::proxy::http::Next;
+use crate::proxy::http::beside::Beside;
 use crate::proxy::http::exchange::Asked;
 use crate::proxy::http::respond::respond;
-use crate::proxy::http::upload::{Upload, upload};
-use crate::proxy::http::{Next, to_client};
+use crate::proxy::http::switch::pass_head;
+use crate::proxy::http::upload::{Destination, Upload, upload};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::watch::unless_gone;
@@ -44,7 +46,11 @@ enum Outgoing {
 
 impl Outgoing {
     fn prepare(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request, continued: bool) -> Self {
-        if !head.rebuild && !continued && head.minor == 1 {
+        let edits = call
+            .execution()
+            .map(|execution| execution.take_head_edits(Side::Request))
+            .unwrap_or_default();
+        if !head.rebuild && !continued && head.minor == 1 && edits.is_empty() {
             let stripped = strip_in_place(&mut buffer[..head.len], &head.fields);
             buffer.consume(stripped);
             return Self::InPlace(head.len - stripped);
@@ -59,7 +65,7 @@ impl Outgoing {
             framing: head.framing,
             default_host: &host,
             keep_expect: !continued,
-            edits: &[],
+            edits: &edits,
         };
         let mut rebuilt = Vec::with_capacity(head.len + 64);
         rebuild_request(buffer, head, edit, &mut rebuilt);
@@ -109,18 +115,19 @@ pub(super) async fn forward(
     let mut fresh = false;
     loop {
         let connection = take_connection(call, fresh).await?;
-        call.activity
-            .begin(u16::try_from(call.target.upstream).unwrap_or(u16::MAX));
-        call.upstream_sent = Some(Instant::now());
         // Only a kept connection fails for a reason that a new one may not share.
         let may_retry = connection.reused && whole && idempotent;
-        let sent = outgoing.send(&connection.stream, buffer, with_head).await;
-        let held = whole.then_some(head_len + with_head);
+        let sending = outgoing.send(&connection.stream, buffer, with_head);
+        let sent = unless_gone(&call.session.client, sending).await?;
+        let mut held = whole.then_some(head_len + with_head);
         let result = match sent {
             Err(error) if !may_have_answered(&error) => Err(Failure::UpstreamReset(error)),
             _ => {
-                if held.is_none() {
+                if !may_retry {
+                    // It will not be sent again: its buffer serves the answer.
                     buffer.consume(head_len + with_head);
+                    buffer.release();
+                    held = held.map(|_| 0);
                 }
                 let upgrade = head.upgrade;
                 converse(call, buffer, &mut up, &connection, asked, upgrade, held).await
@@ -135,7 +142,7 @@ pub(super) async fn forward(
                 return Ok(next);
             }
             Err(Failure::UpstreamClosed | Failure::UpstreamReset(_))
-                if may_retry && call.response_head.is_none() =>
+                if may_retry && call.response_head.is_none() && !call.interim =>
             {
                 fresh = true;
             }
@@ -180,38 +187,16 @@ fn request_stages(call: &InFlight<'_>, framing: Framing) -> Option<Stages> {
     Stages::build(execution, Side::Request, facts, None)
 }
 
-async fn take_connection(call: &InFlight<'_>, fresh: bool) -> Result<Connection, Failure> {
-    let pool = &call.generation.pools[call.target.upstream];
+async fn take_connection(call: &mut InFlight<'_>, fresh: bool) -> Result<Connection, Failure> {
+    let pool = Rc::clone(&call.generation.pools[call.target.upstream]);
     if !fresh && let Some(kept) = pool.take(call.started) {
+        call.sent(Duration::ZERO);
         return Ok(kept);
     }
-    Ok(unless_gone(&call.session.client, pool.connect()).await??)
-}
-
-/// The request's rest on its way upstream, beside the answer.
-pub(super) enum Sending<'f> {
-    Active(Pin<&'f mut dyn Future<Output = Result<(), Failure>>>),
-    Done,
-}
-
-impl Sending<'_> {
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
-    }
-
-    /// Moves it on. An upstream that takes no more is no failure by itself: its answer tells.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let Self::Active(future) = self else {
-            return Ok(());
-        };
-        match future.as_mut().poll(context) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(result) => {
-                *self = Self::Done;
-                result
-            }
-        }
-    }
+    let start = Instant::now();
+    let connection = unless_gone(&call.session.client, pool.connect()).await??;
+    call.sent(start.elapsed());
+    Ok(connection)
 }
 
 /// Sends what is left of the request and passes the answer on, at once. `held`: the whole request
@@ -226,37 +211,30 @@ async fn converse(
     upgrade: Upgrade,
     held: Option<usize>,
 ) -> Result<(Next, bool), Failure> {
+    let client = &call.session.client;
     if let Some(len) = held {
-        let answered = await_head(call, connection, &mut Sending::Done, asked, upgrade).await?;
+        let mut beside = Beside::sent(client);
+        let answered = await_head(call, connection, &mut beside, asked, upgrade).await?;
         buffer.consume(len);
-        return respond(
-            call,
-            answered,
-            connection,
-            asked,
-            &mut Sending::Done,
-            Some(buffer),
-        )
-        .await;
+        buffer.release();
+        return respond(call, answered, connection, asked, &mut beside, Some(buffer)).await;
     }
     let sent = Cell::new(0);
     let execution = call
         .decided
         .as_ref()
-        .map(|decided| decided.execution.clone());
-    let client = &call.session.client;
+        .map(|decided| Rc::clone(&decided.execution));
+    let activity = call.activity.clone();
     let result = {
-        let uploading = pin!(upload(
-            client,
-            buffer,
-            up,
-            &connection.stream,
-            execution.as_deref(),
-            &sent
-        ));
-        let mut sending = Sending::Active(uploading);
-        match await_head(call, connection, &mut sending, asked, upgrade).await {
-            Ok(answered) => respond(call, answered, connection, asked, &mut sending, None).await,
+        let to = Destination {
+            upstream: &connection.stream,
+            activity: &activity,
+            sent: &sent,
+        };
+        let uploading = pin!(upload(client, buffer, up, to, execution.as_deref()));
+        let mut beside = Beside::sending(client, uploading);
+        match await_head(call, connection, &mut beside, asked, upgrade).await {
+            Ok(answered) => respond(call, answered, connection, asked, &mut beside, None).await,
             Err(failure) => Err(failure),
         }
     };
@@ -268,21 +246,17 @@ async fn converse(
 async fn await_head(
     call: &mut InFlight<'_>,
     connection: &Connection,
-    sending: &mut Sending<'_>,
+    beside: &mut Beside<'_>,
     asked: Asked,
     upgrade: Upgrade,
 ) -> Result<Answered, Failure> {
     let limit = call.generation.snapshot.limits.header_bytes;
-    let client = &call.session.client;
     let stream = &connection.stream;
     // A buffer is taken only when there is something to read: an answer may take minutes.
-    poll_fn(|context| {
-        poll_beside(context, client, sending, |context| {
-            stream.poll_readable(context)
-        })
-    })
-    .await?
-    .map_err(Failure::UpstreamReset)?;
+    beside
+        .until(|context| stream.poll_readable(context))
+        .await?
+        .map_err(Failure::UpstreamReset)?;
     let mut buffer = call.session.worker.buffers.take();
     loop {
         let parsed = if buffer.is_empty() {
@@ -292,20 +266,26 @@ async fn await_head(
         };
         match parsed {
             Some(head) if head.is_interim() => {
-                pass_interim(call, &mut buffer, &head, asked).await?;
+                // Clients of HTTP/1.0 do not know of it (RFC 9110 §15.2).
+                if asked.minor == 1 {
+                    pass_head(&call.session.client, &mut buffer, &head).await?;
+                    call.interim = true;
+                } else {
+                    buffer.consume(head.len);
+                }
             }
             Some(head) => {
                 call.response_head = Some(Instant::now());
                 return Ok(Answered { head, buffer });
             }
             None => {
-                let read = poll_fn(|context| {
-                    poll_beside(context, client, sending, |context| {
-                        stream.poll_read(context, &mut buffer)
-                    })
-                })
-                .await?;
-                match read {
+                if !buffer.make_room(limit) {
+                    return Err(Failure::UpstreamHead(HeadError::TooLarge));
+                }
+                match beside
+                    .until(|context| stream.poll_read(context, &mut buffer))
+                    .await?
+                {
                     Ok(0) if buffer.is_empty() => return Err(Failure::UpstreamClosed),
                     Ok(0) => return Err(Failure::UpstreamHead(HeadError::Malformed("cut off"))),
                     Ok(_) => {}
@@ -314,41 +294,4 @@ async fn await_head(
             }
         }
     }
-}
-
-/// Polls one thing of the upstream while the request goes on and the client is watched.
-pub(super) fn poll_beside<T>(
-    context: &mut Context<'_>,
-    client: &Stream,
-    sending: &mut Sending<'_>,
-    upstream: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-) -> Poll<Result<T, Failure>> {
-    if let Poll::Ready(output) = upstream(context) {
-        return Poll::Ready(Ok(output));
-    }
-    if let Err(failure) = sending.poll(context) {
-        return Poll::Ready(Err(failure));
-    }
-    if sending.is_done() {
-        ready!(client.poll_peer_closed(context));
-        return Poll::Ready(Err(Failure::ClientGone(
-            io::ErrorKind::ConnectionAborted.into(),
-        )));
-    }
-    Poll::Pending
-}
-
-/// 1xx: passed on to clients that know of it (RFC 9110 §15.2).
-async fn pass_interim(
-    call: &InFlight<'_>,
-    buffer: &mut Buffer,
-    head: &Response,
-    asked: Asked,
-) -> Result<(), Failure> {
-    let stripped = strip_in_place(&mut buffer[..head.len], &head.fields);
-    if asked.minor == 1 {
-        to_client(call.session.client.write_all(&buffer[stripped..head.len])).await?;
-    }
-    buffer.consume(head.len);
-    Ok(())
 }

@@ -1,22 +1,27 @@
 //! The HTTP/1.1 driver: connections, and the calls on them.
 
 mod answer;
+mod beside;
+mod body;
 mod decide;
 mod exchange;
 mod forward;
+mod read_ahead;
 mod respond;
+mod shape;
+mod switch;
 mod upload;
 
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
-use std::time::Duration;
 
-use crate::error::ignore;
-use crate::http1::{Request, leading_blank_lines, parse_request};
+use crate::http1::{HeadError, Request, leading_blank_lines, parse_request};
 use crate::io::Buffer;
 use crate::proxy::call::Session;
+use crate::proxy::linger::linger;
 use crate::proxy::rescue::Failure;
+use crate::snapshot::Limits;
 
 /// What becomes of a connection after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +33,6 @@ enum Next {
     /// RST.
     Reset,
 }
-
-/// How long, and for how many bytes, a closing connection is read so that the answer is not lost
-/// to a reset (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(session: Session) {
@@ -53,8 +53,9 @@ async fn calls(session: &Session) -> Next {
     let mut buffer = session.worker.buffers.take();
     loop {
         let next = match read_head(session, &mut buffer).await {
-            Ok(Some(head)) => exchange::exchange(session, &mut buffer, head).await,
-            Ok(None) => return Next::Close,
+            Ok(Came::Head(head)) => exchange::exchange(session, &mut buffer, head).await,
+            Ok(Came::Nothing) => return Next::Keep,
+            Ok(Came::Closed) => return Next::Close,
             Err(Failure::ClientGone(_)) => return Next::Close,
             Err(failure) => exchange::refuse(session, &failure).await,
         };
@@ -64,47 +65,60 @@ async fn calls(session: &Session) -> Next {
     }
 }
 
-/// Reads until a head is whole. `None`: the client closed between calls.
-async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Option<Request>, Failure> {
+/// What came of waiting for a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a head is what nearly always comes"
+)]
+enum Came {
+    Closed,
+    Head(Request),
+    /// Nothing that could begin one.
+    Nothing,
+}
+
+/// Reads until a head is whole. The time for it runs from its first byte.
+async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Came, Failure> {
     let generation = session.worker.generation();
     let limits = &generation.snapshot.limits;
-    if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
-        return Ok(Some(head));
-    }
-    // Nearly every head comes in one piece, and pays for no timer.
     if buffer.is_empty() {
-        match poll_fn(|context| match session.client.poll_read(context, buffer) {
+        // Nearly every head comes in one piece, and pays for no timer.
+        let read = poll_fn(|context| match session.client.poll_read(context, buffer) {
             Poll::Pending => Poll::Ready(None),
             Poll::Ready(read) => Poll::Ready(Some(read)),
-        })
-        .await
-        {
-            Some(Ok(0)) => return Ok(None),
-            Some(Ok(_)) => {
-                if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
-                    return Ok(Some(head));
-                }
-            }
+        });
+        match read.await {
+            Some(Ok(0)) => return Ok(Came::Closed),
+            Some(Ok(_)) => {}
             Some(Err(error)) => return Err(Failure::ClientGone(error)),
-            None => {}
+            None => return Ok(Came::Nothing),
         }
+    }
+    if let Some(head) = try_parse(buffer, limits)? {
+        return Ok(Came::Head(head));
+    }
+    if buffer.is_empty() {
+        return Ok(Came::Nothing);
     }
     let rest = async {
         loop {
             let seen = buffer.len();
+            // Beyond the limit the parser says what is wrong.
+            if !buffer.make_room(limits.header_bytes + 1) {
+                return Err(Failure::ClientHead(HeadError::TooLarge));
+            }
             match session.client.read(buffer).await {
-                Ok(0) if buffer.is_empty() => return Ok(None),
                 Ok(0) => return Err(Failure::ClientShort),
                 Ok(_) => {}
                 Err(error) => return Err(Failure::ClientGone(error)),
             }
             // A head ends with a line: until another has ended, parsing would only cost time.
-            let tail = &buffer[seen.min(buffer.len())..];
-            if memchr::memchr(b'\n', tail).is_none() && buffer.len() < limits.header_bytes {
+            let ended = memchr::memchr(b'\n', &buffer[seen..]).is_some();
+            if !ended && buffer.len() < limits.header_bytes {
                 continue;
             }
-            if let Some(head) = try_parse(buffer, limits.header_bytes, limits.header_fields)? {
-                return Ok(Some(head));
+            if let Some(head) = try_parse(buffer, limits)? {
+                return Ok(Came::Head(head));
             }
         }
     };
@@ -113,36 +127,14 @@ async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Option<Requ
         .unwrap_or(Err(Failure::ClientSlow))
 }
 
-fn try_parse(
-    buffer: &mut Buffer,
-    max_bytes: usize,
-    max_fields: usize,
-) -> Result<Option<Request>, Failure> {
+/// Parses what has come. Empty lines before a request are skipped (RFC 9112 §2.2).
+fn try_parse(buffer: &mut Buffer, limits: &Limits) -> Result<Option<Request>, Failure> {
     let blank = leading_blank_lines(buffer);
     buffer.consume(blank);
     if buffer.is_empty() {
         return Ok(None);
     }
-    parse_request(buffer, max_bytes, max_fields).map_err(Failure::ClientHead)
-}
-
-/// Sends FIN and reads what the client still sends, for a while: closing with unread bytes would
-/// reset the connection and take the answer with it.
-async fn linger(session: &Session) {
-    ignore(session.client.shutdown().await);
-    let mut buffer = session.worker.buffers.take();
-    let drain = async {
-        let mut seen = 0;
-        while let Ok(count) = session.client.read(&mut buffer).await {
-            seen += count;
-            if count == 0 || seen > LINGER_BYTES {
-                break;
-            }
-            let all = buffer.len();
-            buffer.consume(all);
-        }
-    };
-    ignore(tokio::time::timeout(LINGER, drain).await);
+    parse_request(buffer, limits.header_bytes, limits.header_fields).map_err(Failure::ClientHead)
 }
 
 /// Writes to the client, or tells that it has left.

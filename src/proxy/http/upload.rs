@@ -1,14 +1,14 @@
 //! The rest of a request's body, on its way upstream while the answer may come already.
 
 use std::cell::Cell;
-use std::io;
 
-use crate::call::Side;
 use crate::http1::BodyScanner;
 use crate::io::{Buffer, Stream};
-use crate::proxy::execution::{Execution, acts_on_body};
+use crate::proxy::activity::Activity;
+use crate::proxy::execution::Execution;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Outlet, Pump, Source, Stages};
+use crate::proxy::watch::unless_gone;
 
 /// What is left to send.
 #[derive(Debug)]
@@ -18,21 +18,31 @@ pub(super) struct Upload<'u> {
     pub(super) stages: Option<&'u mut Stages>,
 }
 
-/// Sends it. `sent` counts bytes of the body as the client framed them. When the upstream takes no
-/// more, this ends without an error: what the upstream answers tells more.
+/// Where it goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Destination<'d> {
+    pub(super) upstream: &'d Stream,
+    pub(super) activity: &'d Activity,
+    /// Bytes sent so far; kept also where the upload is given up.
+    pub(super) sent: &'d Cell<u64>,
+}
+
+/// Sends it. When the upstream takes no more, this ends without an error: what the upstream answers
+/// tells more.
 pub(super) async fn upload(
     client: &Stream,
     buffer: &mut Buffer,
     up: &mut Upload<'_>,
-    upstream: &Stream,
+    to: Destination<'_>,
     execution: Option<&Execution>,
-    sent: &Cell<u64>,
 ) -> Result<(), Failure> {
     if let (Some(stages), Some(execution)) = (up.stages.as_deref_mut(), execution) {
-        return staged(
-            client, buffer, up.scanner, stages, upstream, execution, sent,
-        )
-        .await;
+        let source = Source {
+            stream: client,
+            buffer,
+            scanner: up.scanner,
+        };
+        return staged(source, stages, to, execution).await;
     }
     loop {
         let scanned = up
@@ -40,13 +50,15 @@ pub(super) async fn upload(
             .scan(buffer, |_| {})
             .map_err(Failure::ClientBody)?;
         if scanned.wire > 0 {
-            if upstream.write_all(&buffer[..scanned.wire]).await.is_err() {
+            let write = to.upstream.write_all(&buffer[..scanned.wire]);
+            if unless_gone(client, write).await?.is_err() {
                 return std::future::pending().await;
             }
-            sent.set(sent.get() + scanned.wire as u64);
+            to.sent.set(to.sent.get() + scanned.wire as u64);
             buffer.consume(scanned.wire);
         }
         if scanned.done {
+            buffer.release();
             return Ok(());
         }
         match client.read(buffer).await {
@@ -58,40 +70,47 @@ pub(super) async fn upload(
 }
 
 async fn staged(
-    client: &Stream,
-    buffer: &mut Buffer,
-    scanner: &mut BodyScanner,
+    source: Source<'_>,
     stages: &mut Stages,
-    upstream: &Stream,
+    to: Destination<'_>,
     execution: &Execution,
-    sent: &Cell<u64>,
 ) -> Result<(), Failure> {
-    let outlet = if matches!(scanner, BodyScanner::Chunked(_)) {
+    let chunked = matches!(source.scanner, BodyScanner::Chunked(_));
+    let outlet = if chunked {
         Outlet::Chunked
     } else {
         Outlet::Raw
     };
-    let source = Source {
-        stream: client,
-        buffer,
-        scanner,
-    };
-    let mut pump = Pump::new(source, upstream, outlet, stages, execution, None, &|_| None);
+    let activity = Some(to.activity);
+    let mut pump = Pump::new(
+        source,
+        to.upstream,
+        outlet,
+        stages,
+        execution,
+        activity,
+        &|_| None,
+    );
+    pump.count = Some(to.sent);
+    pump.feeds_upstream = true;
     let end = pump.run().await;
-    sent.set(sent.get() + pump.written);
+    // The upstream has what it gets: from here on it works.
+    to.activity.release();
     match end {
         BodyEnd::Complete | BodyEnd::Cut => Ok(()),
         // The upstream sees the request break off; what it makes of that is its answer.
-        BodyEnd::Closed | BodyEnd::Error { .. } => {
-            execution.supersede(|effect| effect.side() == Side::Request && acts_on_body(effect));
-            crate::error::ignore(upstream.shutdown().await);
+        BodyEnd::CutShort => {
+            crate::error::ignore(to.upstream.shutdown().await);
             Ok(())
         }
+        BodyEnd::Closed | BodyEnd::Error { .. } => {
+            execution.supersede_rest();
+            Err(Failure::Injected { reset: false })
+        }
         BodyEnd::Reset => {
-            upstream.reset_on_close();
-            Err(Failure::UpstreamReset(
-                io::ErrorKind::ConnectionReset.into(),
-            ))
+            execution.supersede_rest();
+            to.upstream.reset_on_close();
+            Err(Failure::Injected { reset: true })
         }
         BodyEnd::SinkGone(_) => std::future::pending().await,
         BodyEnd::SourceEnded => Err(Failure::ClientShort),

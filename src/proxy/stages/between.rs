@@ -63,7 +63,7 @@ impl Between {
         // The first unit is not between two.
         let (last_arrival, last_leave) = self.last?;
         let drawn = self.law.sample(&mut self.draws);
-        let wait = execution.draw_budget(self.step, Some(drawn));
+        let wait = execution.draw_budget(self.step, drawn);
         self.shift += wait;
         let gap = arrival.saturating_duration_since(last_arrival);
         Some((arrival + self.shift).max(last_leave + gap + wait))

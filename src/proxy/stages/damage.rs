@@ -1,6 +1,7 @@
 //! Bytes damaged as they pass. What is hit depends on the place in the body and the seed alone, so
 //! any split of the same body is damaged alike (but for a swap across two reads, see `strike`).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::draw::Draws;
@@ -73,8 +74,23 @@ impl Damager {
         })
     }
 
+    /// As [`Self::damage`]; a panic in it disarms the rule. Whether there was none.
+    pub(super) fn damage_or_disarm(
+        &mut self,
+        bytes: &mut [u8],
+        offset: u64,
+        execution: &Execution,
+    ) -> bool {
+        // What a panic leaves of this damager is never used again: its rule is disarmed.
+        let tried = catch_unwind(AssertUnwindSafe(|| self.damage(bytes, offset, execution)));
+        if tried.is_err() {
+            execution.panicked(&self.planned.token);
+        }
+        tried.is_ok()
+    }
+
     /// Damages the bytes that stand at `offset` of the body.
-    pub(super) fn damage(&mut self, bytes: &mut [u8], offset: u64, execution: &Execution) {
+    fn damage(&mut self, bytes: &mut [u8], offset: u64, execution: &Execution) {
         if !execution.is_live(&self.planned.token) {
             if !self.acted {
                 execution.settle(self.step, Fate::Revoked);

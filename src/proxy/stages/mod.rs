@@ -24,7 +24,7 @@ use between::Between;
 use damage::Damager;
 use pace::Bucket;
 use points::{Act, Point, Position};
-pub(super) use pump::{BodyEnd, Outlet, Pump, Source};
+pub(super) use pump::{BodyEnd, Outlet, Pump, READ_AHEAD, Source};
 
 /// What is known of a body before it passes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,16 +79,17 @@ pub(super) struct Stages {
     pub(super) units_out: u64,
     pub(super) tokens_out: u64,
     pub(super) first_token: Option<Instant>,
-    /// Where the body will end by a cut that corrects the length.
-    pub(super) fixed_cut: Option<FixedCut>,
+    reframing: Option<Reframing>,
+    /// A stage panicked: its rule is disarmed, and what passes now can no longer be trusted.
+    broken: bool,
 }
 
-/// A cut whose message stays well-formed.
+/// How the client must be told of the body's end, other than by the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FixedCut {
+pub(super) enum Reframing {
     /// The new length is known at the head.
     Length(u64),
-    /// Known only when the unit comes.
+    /// Only when it has come is it known what the body will hold.
     Unknown,
 }
 
@@ -120,11 +121,6 @@ impl Stages {
         stages.is_needed().then_some(stages)
     }
 
-    /// Stages that only watch units go by.
-    pub(super) fn observer(framer: Box<dyn Framer>) -> Self {
-        Self::new(Some(framer))
-    }
-
     /// Stages that do nothing: the body is only framed anew.
     pub(super) fn plain() -> Self {
         Self::new(None)
@@ -149,7 +145,8 @@ impl Stages {
             units_out: 0,
             tokens_out: 0,
             first_token: None,
-            fixed_cut: None,
+            reframing: None,
+            broken: false,
         }
     }
 
@@ -186,9 +183,9 @@ impl Stages {
                 let position = cut_position(*at, facts.length)?;
                 let fix = *length == CutLength::Fix && facts.can_fix_length;
                 if fix {
-                    self.fixed_cut = Some(match (position, facts.length) {
-                        (Position::Byte(at), Some(whole)) => FixedCut::Length(at.min(whole)),
-                        _ => FixedCut::Unknown,
+                    self.reframe(match (position, facts.length) {
+                        (Position::Byte(at), Some(whole)) => Reframing::Length(at.min(whole)),
+                        _ => Reframing::Unknown,
                     });
                 }
                 self.points.push(Point::new(
@@ -209,13 +206,37 @@ impl Stages {
                 self.between.push(between);
             }
             effect => {
-                let position = Position::of(effect.phase()).ok_or(NotApplicable::Phase)?;
+                let position = match (Position::of(effect.phase()), facts.length) {
+                    (None, _) => return Err(NotApplicable::Phase),
+                    // Its last byte is the end mark of a body whose length was announced.
+                    (Some(Position::End), Some(length)) => Position::Byte(length.saturating_sub(1)),
+                    (Some(position), _) => position,
+                };
                 let act = Act::of(effect).ok_or(NotApplicable::Phase)?;
+                if matches!(act, Act::Error(_)) && facts.can_fix_length {
+                    // A body of announced length has no place for an event more.
+                    self.reframe(Reframing::Unknown);
+                }
                 self.points
                     .push(Point::new(step, planned.clone(), position, act));
             }
         }
         Ok(())
+    }
+
+    /// The first of several cuts ends the body, wherever the others stand.
+    fn reframe(&mut self, to: Reframing) {
+        self.reframing = Some(match (self.reframing, to) {
+            (Some(Reframing::Length(one)), Reframing::Length(other)) => {
+                Reframing::Length(one.min(other))
+            }
+            (None, to) => to,
+            _ => Reframing::Unknown,
+        });
+    }
+
+    pub(super) fn reframing(&self) -> Option<Reframing> {
+        self.reframing
     }
 
     fn add_pace(&mut self, step: usize, rate: Rate, planned: Rc<Planned>) {
@@ -291,7 +312,7 @@ impl Stages {
         execution: &Execution,
     ) {
         for damager in &mut self.damagers {
-            damager.damage(&mut bytes, self.bytes_in, execution);
+            self.broken |= !damager.damage_or_disarm(&mut bytes, self.bytes_in, execution);
         }
         let mut before = self.points_at_unit(kind);
         let mut unit = kind;

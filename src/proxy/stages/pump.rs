@@ -1,6 +1,7 @@
 //! Moves one body through its stages: reads ahead for true arrival times, writes each piece when
 //! its time has come.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -16,11 +17,12 @@ use crate::protocol::UnitKind;
 use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
 use crate::proxy::stages::points::Act;
-use crate::proxy::stages::{Segment, Stages};
+use crate::proxy::stages::{Reframing, Segment, Stages};
 use crate::proxy::timer::Waited;
+use crate::proxy::watch::Watch;
 
 /// How far a body is read ahead of what was written.
-const READ_AHEAD: usize = 64 * 1024;
+pub(in crate::proxy) const READ_AHEAD: usize = 64 * 1024;
 
 /// Where body bytes come from.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(in crate::proxy) enum BodyEnd {
     Complete,
     /// A rule cut it, and the message stayed well-formed.
     Cut,
+    /// A rule cut it, and the message says that there is more.
+    CutShort,
     /// A rule wrote an error event; whether the message stayed well-formed.
     Error {
         well_formed: bool,
@@ -71,12 +75,20 @@ pub(in crate::proxy) struct Pump<'s> {
     pub(in crate::proxy) activity: Option<&'s Activity>,
     /// The body is for nobody once the sink's peer has closed: an HTTP answer, not a TCP stream,
     /// which may be half-closed.
-    pub(in crate::proxy) watch_sink: bool,
+    pub(in crate::proxy) watch: Option<Watch<'s>>,
     /// The protocol's error event for an answer in the middle of a stream.
     pub(in crate::proxy) error_event: &'s dyn Fn(&Answer) -> Option<Vec<u8>>,
+    /// The body is a request's: while it waits here, the upstream waits too.
+    pub(in crate::proxy) feeds_upstream: bool,
+    /// The length that the sink was told: never more is written, and less is no whole body.
+    pub(in crate::proxy) promised: Option<u64>,
     /// Payload bytes written.
     pub(in crate::proxy) written: u64,
+    /// Where they are counted as they go, for who may be dropped before the end.
+    pub(in crate::proxy) count: Option<&'s Cell<u64>>,
     ended: bool,
+    /// How the source failed. What had come before still goes out.
+    failed: Option<BodyEnd>,
 }
 
 impl std::fmt::Debug for Pump<'_> {
@@ -98,7 +110,6 @@ impl<'s> Pump<'s> {
         activity: Option<&'s Activity>,
         error_event: &'s dyn Fn(&Answer) -> Option<Vec<u8>>,
     ) -> Self {
-        let watch_sink = false;
         Self {
             source,
             sink,
@@ -106,16 +117,21 @@ impl<'s> Pump<'s> {
             stages,
             execution,
             activity,
-            watch_sink,
+            watch: None,
             error_event,
+            feeds_upstream: false,
+            promised: None,
             written: 0,
+            count: None,
             ended: false,
+            failed: None,
         }
     }
 
     /// Moves the body to its end.
     pub(in crate::proxy) async fn run(&mut self) -> BodyEnd {
         match self.drive().await {
+            Ok(()) if self.promised.is_some_and(|all| self.written < all) => BodyEnd::CutShort,
             Ok(()) => BodyEnd::Complete,
             Err(end) => end,
         }
@@ -132,6 +148,9 @@ impl<'s> Pump<'s> {
                 self.fill().await?;
             }
         }
+        if let Some(end) = self.failed.take() {
+            return Err(end);
+        }
         for point in self.stages.points_at_end() {
             self.act(point).await?;
         }
@@ -147,14 +166,18 @@ impl<'s> Pump<'s> {
             return Ok(());
         }
         let (stages, execution, now) = (&mut *self.stages, self.execution, Instant::now());
-        let scanned = self
-            .source
-            .scanner
-            .scan(self.source.buffer, |payload| {
-                stages.push(payload, now, execution);
-            })
-            .map_err(BodyEnd::SourceMalformed)?;
+        let payload = |payload: &[u8]| stages.push(payload, now, execution);
+        let scanned = match self.source.scanner.scan(self.source.buffer, payload) {
+            Ok(scanned) => scanned,
+            Err(error) => {
+                self.source_failed(BodyEnd::SourceMalformed(error));
+                return Ok(());
+            }
+        };
         self.source.buffer.consume(scanned.wire);
+        if self.stages.broken {
+            return Err(BodyEnd::Reset);
+        }
         if scanned.done {
             self.end_of_source(now);
         }
@@ -165,8 +188,17 @@ impl<'s> Pump<'s> {
         self.ended = true;
         self.stages.finish(now, self.execution);
         // Nothing more is asked of the upstream, however long the rest waits here.
-        if let Some(activity) = self.activity {
-            activity.hold();
+        if !self.feeds_upstream {
+            self.activity.inspect(|activity| activity.done());
+        }
+    }
+
+    /// Whether what the upstream has ready is left unread: then it is not charged.
+    fn unread(&self, held: bool) {
+        match self.activity {
+            Some(activity) if !self.feeds_upstream && held => activity.hold(),
+            Some(activity) if !self.feeds_upstream => activity.release(),
+            _ => {}
         }
     }
 
@@ -177,16 +209,58 @@ impl<'s> Pump<'s> {
                 self.end_of_source(Instant::now());
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(BodyEnd::SourceEnded)),
+            Poll::Ready(Ok(0)) => {
+                self.source_failed(BodyEnd::SourceEnded);
+                Poll::Ready(Ok(()))
+            }
             Poll::Ready(Ok(_)) => Poll::Ready(self.ingest()),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(BodyEnd::SourceFailed(error))),
+            Poll::Ready(Err(error)) => {
+                self.source_failed(BodyEnd::SourceFailed(error));
+                Poll::Ready(Ok(()))
+            }
         }
+    }
+
+    /// Reads until nothing more has come, or enough is queued: from then on the upstream is held.
+    /// Ready after the first bytes with `once`, and where the body fails.
+    fn read_ahead(&mut self, context: &mut Context<'_>, once: bool) -> Poll<Result<(), BodyEnd>> {
+        while !self.ended {
+            if self.stages.queued >= READ_AHEAD {
+                self.unread(true);
+                break;
+            }
+            self.unread(false);
+            match self.poll_fill(context) {
+                Poll::Ready(Ok(())) if once => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                ended => return ended,
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The source is of no more use; what it sent before goes out first.
+    fn source_failed(&mut self, end: BodyEnd) {
+        self.failed = Some(end);
+        self.end_of_source(Instant::now());
     }
 
     async fn fill(&mut self) -> Result<(), BodyEnd> {
         self.while_reading(std::future::pending::<()>(), true)
             .await
             .map(drop)
+    }
+
+    /// Awaits an injected wait. An upstream that is kept waiting for its request does not work.
+    async fn pausing<F: Future>(&mut self, wait: F) -> Result<Option<F::Output>, BodyEnd> {
+        if self.feeds_upstream {
+            self.activity.inspect(|activity| activity.hold());
+        }
+        let waited = self.while_reading(wait, false).await;
+        if self.feeds_upstream {
+            self.activity.inspect(|activity| activity.release());
+        }
+        waited
     }
 
     /// Awaits something while the source is read ahead and the sink is watched. With `once`, the
@@ -201,27 +275,16 @@ impl<'s> Pump<'s> {
             if let Poll::Ready(output) = wait.as_mut().poll(context) {
                 return Poll::Ready(Ok(Some(output)));
             }
-            while !self.ended {
-                if self.stages.queued >= READ_AHEAD {
-                    self.activity.inspect(|activity| activity.hold());
-                    break;
-                }
-                self.activity.inspect(|activity| activity.release());
-                match self.poll_fill(context) {
-                    Poll::Ready(Ok(())) if once => return Poll::Ready(Ok(None)),
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
-                    Poll::Pending => break,
-                }
+            match self.read_ahead(context, once) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                Poll::Pending => {}
             }
-            if !self.watch_sink {
-                return Poll::Pending;
-            }
-            match self.sink.poll_peer_closed(context) {
-                Poll::Ready(()) => Poll::Ready(Err(BodyEnd::SinkGone(
+            match self.watch.as_mut().map(|watch| watch.poll(context)) {
+                Some(Poll::Ready(())) => Poll::Ready(Err(BodyEnd::SinkGone(
                     io::ErrorKind::ConnectionAborted.into(),
                 ))),
-                Poll::Pending => Poll::Pending,
+                _ => Poll::Pending,
             }
         })
         .await
@@ -292,12 +355,17 @@ impl<'s> Pump<'s> {
             execution.settle(step, Fate::Applied);
             return Ok(Waited::Elapsed);
         }
-        execution.set_waiting(true);
         let wait = execution.timer().wait_until(Some(due), Some(token));
-        let waited = self.while_reading(wait, false).await;
-        execution.set_waiting(false);
-        execution.count_wait(step, start.elapsed());
-        let waited = waited.inspect_err(|_| execution.settle(step, Fate::Applied))?;
+        let guard = WaitGuard {
+            execution,
+            step,
+            start,
+            over: Cell::new(false),
+        };
+        let waited = self.pausing(wait).await;
+        guard.over.set(waited.is_ok());
+        drop(guard);
+        let waited = waited?;
         let waited = waited.unwrap_or(Waited::Elapsed);
         execution.settle(
             step,
@@ -326,7 +394,9 @@ impl<'s> Pump<'s> {
                     }
                     Err(due) => {
                         let (step, token) = (bucket.step, bucket.planned.token.clone());
-                        self.hold_until(step, due, token).await?;
+                        if self.hold_until(step, due, token).await? == Waited::Revoked {
+                            break;
+                        }
                     }
                 }
             }
@@ -342,7 +412,10 @@ impl<'s> Pump<'s> {
         let point = &self.stages.points[index];
         let (step, planned, act) = (point.step, point.planned.clone(), point.act.clone());
         let execution = self.execution;
-        if !execution.is_live(&planned.token) {
+        // A length that the head has told binds, whatever became of the rule since.
+        let promised = matches!(act, Act::Cut { fix: true })
+            && matches!(self.stages.reframing, Some(Reframing::Length(_)));
+        if !promised && !execution.is_live(&planned.token) {
             execution.settle(step, Fate::Revoked);
             return Ok(());
         }
@@ -360,7 +433,7 @@ impl<'s> Pump<'s> {
             Act::Cut { fix } => {
                 execution.settle(step, Fate::Applied);
                 if !fix {
-                    return Err(BodyEnd::Closed);
+                    return Err(BodyEnd::CutShort);
                 }
                 self.end_mark().await?;
                 return Err(BodyEnd::Cut);
@@ -380,7 +453,7 @@ impl<'s> Pump<'s> {
         time: Option<Duration>,
     ) -> Result<(), BodyEnd> {
         let execution = self.execution;
-        self.while_reading(execution.hold(step, token, time), false)
+        self.pausing(execution.hold(step, token, time))
             .await
             .map(drop)
     }
@@ -407,6 +480,13 @@ impl<'s> Pump<'s> {
     }
 
     async fn write_payload(&mut self, payload: &[u8]) -> Result<(), BodyEnd> {
+        let left = self.promised.map_or(u64::MAX, |all| all - self.written);
+        let payload = &payload[..usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(payload.len())];
+        if payload.is_empty() {
+            return Ok(());
+        }
         match self.outlet {
             Outlet::Raw => self.write(payload).await?,
             Outlet::Chunked => {
@@ -418,6 +498,9 @@ impl<'s> Pump<'s> {
             }
         }
         self.written += payload.len() as u64;
+        if let Some(count) = self.count {
+            count.set(self.written);
+        }
         Ok(())
     }
 
@@ -436,18 +519,30 @@ impl<'s> Pump<'s> {
             if let Poll::Ready(output) = write.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            while !self.ended && self.stages.queued < READ_AHEAD {
-                match self.poll_fill(context) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
-                    Poll::Pending => break,
-                }
-            }
-            if !self.ended && self.stages.queued >= READ_AHEAD {
-                self.activity.inspect(|activity| activity.hold());
+            match self.read_ahead(context, false) {
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             Poll::Pending
         })
         .await
+    }
+}
+
+/// Counts a wait however it ends; one that is dropped was ended by the client's leaving.
+struct WaitGuard<'e> {
+    execution: &'e Execution,
+    step: usize,
+    start: Instant,
+    over: Cell<bool>,
+}
+
+impl Drop for WaitGuard<'_> {
+    fn drop(&mut self) {
+        self.execution.count_wait(self.step, self.start.elapsed());
+        if !self.over.get() {
+            self.execution.abandon();
+            self.execution.settle(self.step, Fate::Applied);
+        }
     }
 }

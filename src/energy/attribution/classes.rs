@@ -1,0 +1,209 @@
+//! The running sums of figures, by all that calls have in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::call::Charge;
+use super::ranges::{Range, Told};
+use crate::call::Outcome;
+use crate::energy::figure::CallEnergy;
+use crate::energy::ledger::Finish;
+use crate::energy::totals::{Class, ClassTotal, EnergyOutcome, OutcomeSum, Totals};
+use crate::record::{Bounds, Histogram};
+use crate::units::MicroJoules;
+
+/// Distinct models and rules that are told apart: they come from clients and from the API.
+const NAMES: usize = 256;
+
+/// What a call is counted under.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Labels {
+    outcome: EnergyOutcome,
+    listener: Arc<str>,
+    rule: Option<Arc<str>>,
+    model: Option<Arc<str>>,
+}
+
+/// Labels by number: those of the call's own work, and of what went on after its cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallLabels {
+    pub(super) own: u32,
+    pub(super) zombie: u32,
+}
+
+/// Calls that are told as one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Group {
+    /// All labels agree.
+    Class(u32),
+    Model(Option<Arc<str>>),
+    Outcome(EnergyOutcome),
+    Rule(Option<Arc<str>>),
+    Total,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Classes {
+    labels: Vec<Labels>,
+    numbers: BTreeMap<Labels, u32>,
+    names: BTreeSet<Arc<str>>,
+    /// Energy and calls, by source and labels.
+    sums: BTreeMap<(usize, u32), (MicroJoules, u64)>,
+    groups: BTreeMap<Group, OutcomeSum>,
+    sizes: BTreeMap<Outcome, Histogram>,
+    calls: BTreeMap<Outcome, u64>,
+}
+
+impl Classes {
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        *self.calls.entry(outcome).or_default() += 1;
+    }
+
+    pub(super) fn labels(&mut self, finish: &Finish) -> CallLabels {
+        let own = Labels {
+            outcome: EnergyOutcome::Call(finish.outcome),
+            listener: Arc::clone(&finish.listener),
+            rule: self.name(finish.rule.as_ref()),
+            model: self.name(finish.model.as_ref()),
+        };
+        let zombie = Labels {
+            outcome: EnergyOutcome::ZOMBIE,
+            ..own.clone()
+        };
+        CallLabels {
+            own: self.number(own),
+            zombie: self.number(zombie),
+        }
+    }
+
+    fn number(&mut self, labels: Labels) -> u32 {
+        if let Some(number) = self.numbers.get(&labels) {
+            return *number;
+        }
+        let number = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
+        self.labels.push(labels.clone());
+        self.numbers.insert(labels, number);
+        number
+    }
+
+    fn name(&mut self, name: Option<&Arc<str>>) -> Option<Arc<str>> {
+        let name = name?;
+        if let Some(known) = self.names.get(name) {
+            return Some(Arc::clone(known));
+        }
+        if self.names.len() >= NAMES {
+            return Some("(other)".into());
+        }
+        self.names.insert(Arc::clone(name));
+        Some(Arc::clone(name))
+    }
+
+    /// All groups that calls with these labels are in.
+    pub(super) fn groups(&self, number: u32) -> [Group; 5] {
+        let labels = &self.labels[number as usize];
+        [
+            Group::Class(number),
+            Group::Model(labels.model.clone()),
+            Group::Outcome(labels.outcome),
+            Group::Rule(labels.rule.clone()),
+            Group::Total,
+        ]
+    }
+
+    /// What one source charged to a call that is over.
+    pub(super) fn add(&mut self, charge: &Charge, labels: CallLabels) {
+        if charge.windows == 0 {
+            return;
+        }
+        let mut count = |number, uj| {
+            let sum = self.sums.entry((charge.source, number)).or_default();
+            sum.0 += MicroJoules(u128::from(uj));
+            sum.1 += 1;
+        };
+        if charge.zombie_uj > 0 {
+            count(labels.zombie, charge.zombie_uj);
+        }
+        count(labels.own, charge.dyn_uj - charge.zombie_uj);
+    }
+
+    /// The figure of a call.
+    pub(super) fn tell(&mut self, figure: &CallEnergy, labels: CallLabels) {
+        let zombie = figure.zombie_uj.unwrap_or(0);
+        let own = figure.dyn_uj.map(|uj| uj - zombie).filter(|uj| *uj > 0);
+        for group in self.groups(labels.own) {
+            let dynamic = match group {
+                Group::Outcome(_) => own,
+                Group::Class(_) => continue,
+                Group::Model(_) | Group::Rule(_) | Group::Total => figure.dyn_uj,
+            };
+            let sum = self.groups.entry(group).or_default();
+            plus(&mut sum.dynamic, dynamic);
+            plus(&mut sum.idle, figure.idle_uj);
+            sum.calls += 1;
+        }
+        if let Some(uj) = figure.dyn_uj {
+            let sizes = self.sizes.entry(figure.finish.outcome);
+            sizes
+                .or_insert_with(|| Histogram::new(&Bounds::ENERGY))
+                .observe_millionths(uj);
+        }
+        if figure.zombie_uj.is_some() {
+            let group = Group::Outcome(EnergyOutcome::ZOMBIE);
+            let sum = self.groups.entry(group).or_default();
+            plus(&mut sum.dynamic, figure.zombie_uj);
+            sum.calls += 1;
+        }
+    }
+
+    /// Puts these sums into a snapshot that has its sources.
+    pub(super) fn fill(&self, totals: &mut Totals, ranges: &Told) {
+        let class = |(&(source, number), &(energy, calls))| {
+            let labels = &self.labels[number as usize];
+            let range = ranges.of_source(source, &Group::Class(number));
+            let range = range.unwrap_or_default().around(energy);
+            ClassTotal {
+                class: Class {
+                    source: Arc::clone(&totals.sources[source].id),
+                    outcome: labels.outcome,
+                    listener: Arc::clone(&labels.listener),
+                    rule: labels.rule.clone(),
+                    model: labels.model.clone(),
+                },
+                energy,
+                low: range.low,
+                high: range.high,
+                calls,
+            }
+        };
+        totals.classes = self.sums.iter().map(class).collect();
+        totals.classes.sort_by(|a, b| a.class.cmp(&b.class));
+        for (group, sum) in &self.groups {
+            let range = ranges.whole(group);
+            let range = match sum.dynamic {
+                Some(energy) => Some(range.unwrap_or_default().around(energy)),
+                None => range,
+            };
+            let sum = OutcomeSum {
+                low: range.map(|it: Range| it.low),
+                high: range.map(|it| it.high),
+                ..*sum
+            };
+            let named = |name: &Option<Arc<str>>| name.clone().unwrap_or_else(|| "".into());
+            match group {
+                Group::Class(_) => {}
+                Group::Model(model) => drop(totals.models.insert(named(model), sum)),
+                Group::Outcome(outcome) => drop(totals.outcomes.insert(*outcome, sum)),
+                Group::Rule(rule) => drop(totals.rules.insert(named(rule), sum)),
+                Group::Total => totals.total = sum,
+            }
+        }
+        totals.calls.clone_from(&self.calls);
+        totals.sizes.clone_from(&self.sizes);
+    }
+}
+
+fn plus(sum: &mut Option<MicroJoules>, uj: Option<u64>) {
+    if let Some(uj) = uj {
+        *sum.get_or_insert(MicroJoules::ZERO) += MicroJoules(u128::from(uj));
+    }
+}

@@ -1,0 +1,253 @@
+//! The body of an answer: as it comes, or through the stages that act on it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use crate::call::Outcome;
+use crate::effect::Answer;
+use crate::error::Origin;
+use crate::http1::{BodyScanner, Framing};
+use crate::io::Buffer;
+use crate::proxy::activity::Activity;
+use crate::proxy::call::InFlight;
+use crate::proxy::execution::Execution;
+use crate::proxy::http::beside::Beside;
+use crate::proxy::http::shape::{HeadBytes, Shape};
+use crate::proxy::rescue::Failure;
+use crate::proxy::stages::{BodyEnd, Pump, Source, Stages};
+use crate::proxy::tap::Tap;
+use crate::proxy::watch::Watch;
+use crate::rule::Course;
+use crate::snapshot::ProtocolSpec;
+use crate::upstream::Connection;
+
+/// How a body was passed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Passed {
+    /// A rule ended the connection in order.
+    Closed,
+    Reset,
+    /// To its end; `leftover`: bytes came behind it that belong to nothing.
+    Whole {
+        leftover: bool,
+    },
+}
+
+/// A head that goes out together with what has come of its body, and who watches the body.
+#[derive(Debug)]
+pub(super) struct First {
+    pub(super) status: u16,
+    pub(super) head: HeadBytes,
+    pub(super) tap: Option<Tap>,
+}
+
+/// The body as it is, with the head in one write where it has come.
+pub(super) async fn pass(
+    call: &mut InFlight<'_>,
+    connection: &Connection,
+    mut buffer: Buffer,
+    scanner: &mut BodyScanner,
+    First {
+        status,
+        head,
+        mut tap,
+    }: First,
+    beside: &mut Beside<'_>,
+) -> Result<Passed, Failure> {
+    let client = &call.session.client;
+    let mut watch = |payload: &[u8]| {
+        if let Some(tap) = &mut tap {
+            tap.see(payload);
+        }
+    };
+    let in_place = match &head {
+        HeadBytes::InPlace(len) => *len,
+        HeadBytes::Rebuilt(_) => 0,
+    };
+    let mut scanned = scanner
+        .scan(&buffer[in_place..], &mut watch)
+        .map_err(Failure::UpstreamBody)?;
+    // From here on the answer has begun: a failure can no longer be told with a status.
+    call.status = Some(status);
+    let mut ready = in_place + scanned.wire;
+    let mut before = match head {
+        HeadBytes::InPlace(_) => Vec::new(),
+        HeadBytes::Rebuilt(bytes) => bytes,
+    };
+    loop {
+        let write = client.write_both(&before, &buffer[..ready]);
+        beside
+            .with(holding(&call.activity, write))
+            .await?
+            .map_err(Failure::ClientGone)?;
+        buffer.consume(ready);
+        call.response_bytes += scanned.wire as u64;
+        if scanned.done
+            || (buffer.is_empty() && !fill(connection, &mut buffer, scanner, beside).await?)
+        {
+            break;
+        }
+        before = Vec::new();
+        scanned = scanner
+            .scan(&buffer, &mut watch)
+            .map_err(Failure::UpstreamBody)?;
+        ready = scanned.wire;
+    }
+    let failed = tap.as_ref().is_some_and(Tap::saw_error);
+    if let Some(tap) = tap {
+        tap.tell(call);
+    }
+    call.answered(failed);
+    Ok(Passed::Whole {
+        leftover: !buffer.is_empty(),
+    })
+}
+
+/// Reads more of a body; between two pieces of a stream a call holds no buffer. False at the end of
+/// a body that ends with its connection.
+async fn fill(
+    connection: &Connection,
+    buffer: &mut Buffer,
+    scanner: &BodyScanner,
+    beside: &mut Beside<'_>,
+) -> Result<bool, Failure> {
+    let upstream = &connection.stream;
+    buffer.release();
+    beside
+        .until(|context| upstream.poll_readable(context))
+        .await?
+        .map_err(Failure::UpstreamReset)?;
+    match beside
+        .until(|context| upstream.poll_read(context, buffer))
+        .await?
+    {
+        Ok(0) if scanner.ends_at_close() => Ok(false),
+        Ok(0) => Err(Failure::UpstreamShort),
+        Ok(_) => Ok(true),
+        Err(error) => Err(Failure::UpstreamReset(error)),
+    }
+}
+
+/// The body through the stages that act on it.
+pub(super) async fn staged(
+    call: &mut InFlight<'_>,
+    connection: &Connection,
+    mut buffer: Buffer,
+    scanner: &mut BodyScanner,
+    mut stages: Stages,
+    shape: Shape,
+    beside: &mut Beside<'_>,
+) -> Result<Passed, Failure> {
+    let session = call.session;
+    let promised = match (shape.framing, &*scanner) {
+        (Some(Framing::Length(length)), _) => Some(length),
+        (None, BodyScanner::Length(length)) => Some(*length),
+        _ => None,
+    };
+    let execution = match &call.decided {
+        Some(decided) => Rc::clone(&decided.execution),
+        None => Rc::new(idle_execution(call)),
+    };
+    let description = std::mem::take(&mut call.description);
+    let protocol = call.target.protocol;
+    let error_event = |answer: &Answer| match protocol {
+        ProtocolSpec::Http(_, dialect) => dialect.error_in_stream(answer, &description),
+        ProtocolSpec::Tcp => None,
+    };
+    let source = Source {
+        stream: &connection.stream,
+        buffer: &mut buffer,
+        scanner,
+    };
+    let activity = Some(&call.activity);
+    let mut pump = Pump::new(
+        source,
+        &session.client,
+        shape.outlet,
+        &mut stages,
+        &execution,
+        activity,
+        &error_event,
+    );
+    pump.watch = Some(Watch::new(&session.client));
+    pump.promised = promised;
+    let end = beside.with(pump.run()).await;
+    call.response_bytes += pump.written;
+    call.description = description;
+    call.units = stages.units_out;
+    call.tokens = stages.tokens_out;
+    call.first_token = stages.first_token;
+    call.output_tokens = stages.usage().and_then(|usage| usage.output_tokens);
+    let passed = settle_body(call, &execution, end?, stages.saw_error())?;
+    Ok(match passed {
+        Passed::Whole { .. } => Passed::Whole {
+            leftover: !buffer.is_empty(),
+        },
+        ended => ended,
+    })
+}
+
+/// What the end of a staged body means for the call.
+fn settle_body(
+    call: &mut InFlight<'_>,
+    execution: &Execution,
+    end: BodyEnd,
+    saw_error: bool,
+) -> Result<Passed, Failure> {
+    let by_rule = matches!(
+        end,
+        BodyEnd::Closed | BodyEnd::Cut | BodyEnd::CutShort | BodyEnd::Error { .. } | BodyEnd::Reset
+    );
+    if by_rule {
+        execution.supersede_rest();
+    }
+    if by_rule || execution.altered() {
+        call.conclude(Outcome::InjectedFault, Origin::Injected);
+    }
+    match end {
+        BodyEnd::Complete => {
+            call.answered(saw_error);
+            Ok(Passed::Whole { leftover: false })
+        }
+        // The upstream goes on sending what nobody will read: its connection is closed.
+        BodyEnd::Cut | BodyEnd::Error { well_formed: true } => Ok(Passed::Whole { leftover: true }),
+        BodyEnd::Closed | BodyEnd::CutShort | BodyEnd::Error { well_formed: false } => {
+            Ok(Passed::Closed)
+        }
+        BodyEnd::Reset => Ok(Passed::Reset),
+        BodyEnd::SinkGone(error) => Err(Failure::ClientGone(error)),
+        BodyEnd::SourceEnded => Err(Failure::UpstreamShort),
+        BodyEnd::SourceFailed(error) => Err(Failure::UpstreamReset(error)),
+        BodyEnd::SourceMalformed(error) => Err(Failure::UpstreamBody(error)),
+    }
+}
+
+/// For a body that is only framed anew: a plan without effects.
+fn idle_execution(call: &InFlight<'_>) -> Execution {
+    let snapshot = &call.generation.snapshot;
+    let timer = call.session.worker.timer.clone();
+    Execution::new(
+        Course::default(),
+        snapshot.rules.clone(),
+        timer,
+        snapshot.safety.max_delay_per_call,
+    )
+}
+
+/// Awaits a write; while the client takes none of it, the upstream is not charged.
+async fn holding<F: Future>(activity: &Activity, write: F) -> F::Output {
+    let mut write = pin!(write);
+    poll_fn(|context| match write.as_mut().poll(context) {
+        Poll::Pending => {
+            activity.hold();
+            Poll::Pending
+        }
+        Poll::Ready(output) => {
+            activity.release();
+            Poll::Ready(output)
+        }
+    })
+    .await
+}

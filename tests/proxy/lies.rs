@@ -1,0 +1,204 @@
+//! Upstreams that lie, break off, refuse and reset: told apart from the client's faults and ours,
+//! and never used again.
+
+use std::time::Duration;
+
+use crate::support::sidecar::ending;
+use crate::support::{End, Serving, Sidecar, Upstream};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// Answers that are none.
+const GARBAGE: &[&str] = &[
+    "SSH-2.0-OpenSSH_9\r\n",
+    "HTTP/1.1 20 OK\r\n\r\n",
+    "HTTP/1.1 700 Odd\r\n\r\n",
+    "HTTP/2 200\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc",
+    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+    "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "\r\n\r\n\r\n\0\0\0",
+];
+
+#[test]
+fn an_answer_that_is_none_is_a_502_of_the_upstream() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    for garbage in GARBAGE {
+        let (mut client, mut server) = sidecar.call(&upstream, GET);
+        server.send(garbage);
+        let answer = client.answer();
+        assert_eq!(answer.status(), 502, "{garbage:?}");
+        assert_eq!(answer.field("x-hormesis-origin"), Some("upstream"));
+        assert_eq!(client.end(), End::Fin);
+        server.rest();
+    }
+    for record in sidecar.records() {
+        assert_eq!(ending(&record), "upstream_error/upstream/502");
+        assert!(record["reason"].is_string(), "{record:#}");
+    }
+}
+
+#[test]
+fn an_upstream_that_closes_without_an_answer() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    for half in ["", "HTTP/1.1 200 OK\r\nConte"] {
+        let (mut client, mut server) = sidecar.call(&upstream, GET);
+        server.send(half);
+        drop(server);
+        assert_eq!(client.answer().status(), 502);
+        let (mut client, server) = sidecar.call(&upstream, GET);
+        server.reset();
+        assert_eq!(client.answer().status(), 502);
+    }
+    // A new connection that fails is no stale one: asked once, not again.
+    upstream.is_untouched();
+}
+
+#[test]
+fn an_upstream_that_refuses() {
+    let sidecar = Sidecar::to(Upstream::refusing()).start();
+    let mut client = sidecar.connect();
+    client.send(GET);
+    let answer = client.answer();
+    assert_eq!(answer.status(), 502);
+    assert_eq!(answer.field("x-hormesis-origin"), Some("upstream"));
+    assert_eq!(ending(&sidecar.record()), "upstream_error/upstream/502");
+}
+
+#[test]
+fn a_body_that_breaks_off_breaks_off() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    for (fields, body) in [
+        ("Content-Length: 10", "short"),
+        ("Transfer-Encoding: chunked", "5\r\nshort\r\n"),
+        ("Transfer-Encoding: chunked", "5\r\nsho"),
+        ("Transfer-Encoding: chunked", "5\r\nshort\r\n0\r\n"),
+    ] {
+        let (mut client, mut server) = sidecar.call(&upstream, GET);
+        server.send(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}"));
+        drop(server);
+        client.head();
+        assert_eq!(client.rest().0, body.as_bytes());
+    }
+    for record in sidecar.records() {
+        assert_eq!(ending(&record), "upstream_error/upstream/200");
+    }
+}
+
+#[test]
+fn a_broken_body_is_no_whole_one_to_an_old_client() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    // Its only end mark is the connection's: an orderly end would say that all is there.
+    let (mut client, mut server) = sidecar.call(&upstream, "GET / HTTP/1.0\r\n\r\n");
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n");
+    client.head();
+    assert_eq!(client.take(5), b"short");
+    drop(server);
+    assert_eq!(client.end(), End::Reset);
+    let (mut client, mut server) = sidecar.call(&upstream, GET);
+    server.send("HTTP/1.1 200 OK\r\n\r\nshort");
+    client.head();
+    assert_eq!(client.take(5), b"short");
+    server.reset();
+    assert_eq!(client.end(), End::Reset);
+}
+
+#[test]
+fn bytes_behind_an_answer_belong_to_nobody() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    let (mut client, mut server) = sidecar.call(&upstream, GET);
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    assert_eq!(client.answer().text(), "ok");
+    client.quiet(Duration::from_millis(20));
+    client.send(GET);
+    let mut second = upstream.accept();
+    second.head();
+    second.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+    assert_eq!(client.answer().text(), "good");
+    // What comes while a connection is idle is no answer either.
+    second.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    second.end();
+    client.send(GET);
+    let mut third = upstream.accept();
+    third.head();
+    third.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+    assert_eq!(client.answer().text(), "fine");
+}
+
+#[test]
+fn a_stale_connection_is_replaced_where_asking_twice_is_safe() {
+    for (method, safe) in [("GET", true), ("PUT", true), ("POST", false)] {
+        let upstream = Upstream::scripted();
+        let sidecar = Sidecar::before(&upstream).start();
+        let (mut client, mut server) = sidecar.call(&upstream, GET);
+        server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        client.answer();
+        client.send(format!(
+            "{method} /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+        ));
+        // It closes as it is asked: the request was never looked at, as far as anyone can tell.
+        server.request().unwrap();
+        drop(server);
+        if safe {
+            let mut second = upstream.accept();
+            let again = second.request().unwrap();
+            assert_eq!((again.text(), &again.head[..method.len()]), ("x", method));
+            second.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            assert_eq!(client.answer().text(), "ok");
+        } else {
+            assert_eq!(client.answer().status(), 502);
+            upstream.is_untouched();
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_was_closed_while_idle_costs_nobody_an_error() {
+    let upstream =
+        Serving::answering(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec());
+    let sidecar = Sidecar::to(upstream.address).start();
+    let scripted = Upstream::scripted();
+    let other = Sidecar::before(&scripted).start();
+    let (mut client, mut server) = other.call(&scripted, GET);
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    client.answer();
+    drop(server);
+    std::thread::sleep(Duration::from_millis(20));
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    let mut server = scripted.accept();
+    server.request().unwrap();
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.answer().text(), "ok");
+    let mut client = sidecar.connect();
+    client.send(GET);
+    assert_eq!(client.answer().text(), "ok");
+}
+
+#[test]
+fn interim_answers_without_end_end_when_the_client_leaves() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    let (mut client, mut server) = sidecar.call(&upstream, GET);
+    let flood = std::thread::spawn(move || {
+        let hint = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100);
+        while server.try_send(&hint).is_ok() {}
+    });
+    for _ in 0..1000 {
+        assert_eq!(client.head(), "HTTP/1.1 103 Early Hints\r\n\r\n");
+    }
+    // Others are served meanwhile by the same worker.
+    let (mut other, mut server) = sidecar.call(&upstream, GET);
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(other.answer().status(), 200);
+    drop(client);
+    flood.join().unwrap();
+}
