@@ -104,10 +104,9 @@ impl<'a> Target<'a> {
 }
 
 fn exchange(mut stream: impl Read + Write, host: &str, path: &str) -> io::Result<u16> {
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
-    )?;
+    // In one piece: a server must not wait for the rest of the head.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     // The status line is all that counts; it comes in the first bytes.
     let mut answer = Vec::new();
     let mut chunk = [0; 512];

@@ -1,10 +1,11 @@
 //! Problems of a configuration for people: the place, the line itself, and the way out.
 
 use std::fmt;
+use std::sync::Arc;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
-    SourceSpan,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, NamedSource,
+    SourceCode, SourceSpan, SpanContents,
 };
 use serde_json::{Value, json};
 
@@ -43,16 +44,31 @@ pub(super) fn to_json(problem: &Problem) -> Value {
     })
 }
 
+/// The text of a source, shared: many problems of a large file do not copy it.
+#[derive(Debug)]
+struct Text(Arc<Source>);
+
+impl SourceCode for Text {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        self.0.text.read_span(span, lines_before, lines_after)
+    }
+}
+
 /// A problem as miette wants it.
 #[derive(Debug)]
 struct Report<'p> {
     problem: &'p Problem,
-    source: Option<NamedSource<String>>,
+    source: Option<NamedSource<Text>>,
 }
 
 impl<'p> Report<'p> {
     fn new(problem: &'p Problem) -> Self {
-        let named = |source: &Source| NamedSource::new(&source.name, source.text.clone());
+        let named = |source: &Arc<Source>| NamedSource::new(&source.name, Text(Arc::clone(source)));
         Self {
             problem,
             source: problem.place.as_ref().map(|it| named(&it.source)),

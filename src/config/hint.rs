@@ -81,6 +81,13 @@ pub(super) fn missing_field(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
+/// The fields that a table may have, where a message says that it has another.
+pub(super) fn known_fields(message: &str) -> Option<Vec<&str>> {
+    unknown(message, "unknown field ")
+        .or_else(|| unexpected(message))
+        .map(|(_, known)| known)
+}
+
 /// What to say of a name that is not among the known ones.
 pub(super) fn unknown_name(what: &str, name: &str, known: &[&str]) -> Hint {
     let help = if let Some(near) = nearest(name, known) {
@@ -172,6 +179,7 @@ fn expected(rest: &str) -> Hint {
     let wanted = match wanted {
         "a string" => "text in quotes",
         "a boolean" => "`true` or `false`",
+        "a nonzero u32" | "a nonzero u64" => "a whole number from 1 on",
         "u16" => "a whole number from 0 to 65535",
         "u8" | "u32" | "u64" | "usize" => "a whole number, not negative",
         "i64" => "a whole number",

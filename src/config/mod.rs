@@ -17,6 +17,7 @@ mod peer_limits;
 mod problem;
 mod protocols;
 mod reference;
+mod repair;
 mod resolve;
 mod rule;
 mod safety;

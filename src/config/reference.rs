@@ -12,7 +12,7 @@ type Object = Map<String, Value>;
 const INTRODUCTION: &str = "\
 # Configuration
 
-<!-- Written by `hormesis schema --markdown` (`make docs`). -->
+<!-- Written by `hormesis schema --markdown`. -->
 
 `hormesis init` writes a file to start from, `hormesis check FILE` tells everything that is wrong with one at once, \
 `hormesis schema` writes the JSON Schema that editors complete and check from. A directory of `*.toml` files is read as one \

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeValue, ValueDeserializer};
 
-use super::hint::{humanise, is_empty_kind, missing_field, nearest};
+use super::hint::{humanise, is_empty_kind, known_fields, missing_field, nearest, unknown_name};
+use super::repair::{Pruned, Repair};
 use super::{Place, Problems, Source};
 
 /// A part of a document: a value under its key.
@@ -32,46 +33,84 @@ pub(super) struct Located<'i, T> {
     pruned: Vec<Pruned>,
 }
 
-/// What was taken out: the span of the key or value, and of the table or list it stood in.
-#[derive(Debug)]
-struct Pruned {
-    span: Range<usize>,
-    container: Range<usize>,
-    key: String,
+fn deserialize<T: DeserializeOwned>(value: &Spanned<DeValue<'_>>) -> Result<T, toml::de::Error> {
+    T::deserialize(ValueDeserializer::from(value.clone()))
 }
 
 impl<'i> Node<'i> {
     /// Reads the node as a `T`. Where something had to be taken out, the rest is still read, for
-    /// the checks that come after; `None` where nothing is left.
+    /// the checks that come after; `None` where nothing is left, or something is missing.
     pub(super) fn read<T: DeserializeOwned>(
         self,
         problems: &mut Problems,
     ) -> Option<Located<'i, T>> {
-        let mut pruned: Vec<Pruned> = Vec::new();
-        let mut rest: Option<Spanned<DeValue<'i>>> = None;
-        loop {
-            let attempt = rest.as_ref().unwrap_or(&self.value).clone();
-            let error = match T::deserialize(ValueDeserializer::from(attempt)) {
-                Ok(value) => {
-                    return Some(Located {
-                        value,
-                        node: self,
-                        pruned,
-                    });
-                }
-                Err(error) => error,
-            };
+        // A right part is cloned once; only a wrong one is kept for another attempt.
+        let mut error = match deserialize(&self.value) {
+            Ok(value) => return Some(self.located(value, Vec::new())),
+            Err(error) => error,
+        };
+        let mut repair = Repair::new(self.value.clone());
+        while !problems.is_full() {
             let span = error.span().unwrap_or_else(|| self.value.span());
-            if !self.is_consequence(error.message(), &span, &pruned, problems) {
-                let hint = humanise(error.message());
-                problems.error(self.source, span.clone(), hint.message, hint.help);
-            }
-            if problems.is_full() {
+            let repaired = if Repair::is_of_stand_in(&span) {
+                repair.next_stand_in()
+            } else {
+                self.tell(&mut repair, error.message(), &span, problems)
+            };
+            if !repaired {
                 return None;
             }
-            let tree = rest.get_or_insert_with(|| self.value.clone());
-            pruned.push(prune(tree, &span)?);
+            let mut attempt = deserialize(&repair.tree);
+            if attempt.is_ok() && repair.is_hollow() {
+                if !repair.prune_hollow() {
+                    return None;
+                }
+                attempt = deserialize(&repair.tree);
+            }
+            error = match attempt {
+                Ok(value) => return Some(self.located(value, repair.pruned)),
+                Err(error) => error,
+            };
         }
+        None
+    }
+
+    fn located<T>(self, value: T, pruned: Vec<Pruned>) -> Located<'i, T> {
+        Located {
+            value,
+            node: self,
+            pruned,
+        }
+    }
+
+    /// Tells of an error and of its like, and repairs what it points at. False where nothing is
+    /// left to read.
+    fn tell(
+        &self,
+        repair: &mut Repair<'i>,
+        message: &str,
+        span: &Range<usize>,
+        problems: &mut Problems,
+    ) -> bool {
+        if !self.is_consequence(message, span, &repair.pruned, problems) {
+            let hint = humanise(message);
+            problems.error(self.source, span.clone(), hint.message, hint.help);
+        }
+        if let Some(field) = missing_field(message) {
+            return repair.stand_in(field, span);
+        }
+        let known = known_fields(message);
+        let Some(beside) = repair.prune(span, known.as_deref()) else {
+            return false;
+        };
+        for it in beside {
+            if problems.is_full() {
+                break;
+            }
+            let hint = unknown_name("key", &it.key, known.as_deref().unwrap_or_default());
+            problems.error(self.source, it.key_span, hint.message, hint.help);
+        }
+        true
     }
 
     /// Whether an error only says again what was said: that something is missing which was taken
@@ -172,71 +211,10 @@ impl<T> Located<'_, T> {
     }
 }
 
-/// Takes out the entry or element that `span` points at: the deepest one, since a table may have
-/// the span of the first table inside it.
-fn prune(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Pruned> {
-    let container = value.span();
-    match value.get_mut() {
-        DeValue::Array(items) => prune_items(items, container, span),
-        DeValue::Table(table) => prune_table(table, container, span),
-        _ => None,
-    }
-}
-
-fn prune_items(
-    items: &mut toml::de::DeArray<'_>,
-    container: Range<usize>,
-    span: &Range<usize>,
-) -> Option<Pruned> {
-    for item in items.iter_mut() {
-        if let Some(pruned) = prune(item, span) {
-            return Some(pruned);
-        }
-    }
-    let at = items.iter().position(|item| item.span() == *span)?;
-    // `DeArray` has no `remove`: an emptied list is filled again with the others.
-    let kept: Vec<_> = items
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| *index != at)
-        .map(|(_, item)| item.clone())
-        .collect();
-    *items = toml::de::DeArray::new();
-    for item in kept {
-        items.push(item);
-    }
-    Some(Pruned {
-        span: span.clone(),
-        container,
-        key: String::new(),
-    })
-}
-
-fn prune_table(
-    table: &mut DeTable<'_>,
-    container: Range<usize>,
-    span: &Range<usize>,
-) -> Option<Pruned> {
-    for (_, value) in table.iter_mut() {
-        if let Some(pruned) = prune(value, span) {
-            return Some(pruned);
-        }
-    }
-    let key = table
-        .iter()
-        .find(|(key, value)| key.span() == *span || value.span() == *span)
-        .map(|(key, _)| key.clone())?;
-    let (key, value) = table.remove_entry(&key)?;
-    Some(Pruned {
-        span: value.span(),
-        container,
-        key: key.into_inner().into_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use toml::de::DeTable;
 
     use super::*;
     use crate::units::{Probability, Span};
@@ -262,7 +240,7 @@ mod tests {
         },
     }
 
-    fn read(text: &str) -> (Option<Sample>, Vec<String>) {
+    fn read<T: DeserializeOwned>(text: &str) -> (Option<T>, Vec<String>) {
         let source = Arc::new(Source::new("t", text));
         let root = DeTable::parse(&source.text).unwrap();
         let node = Node {
@@ -271,7 +249,7 @@ mod tests {
             value: Spanned::new(root.span(), DeValue::Table(root.into_inner())),
         };
         let mut problems = Problems::default();
-        let value = node.read::<Sample>(&mut problems).map(|it| it.value);
+        let value = node.read::<T>(&mut problems).map(|it| it.value);
         problems.sort(&[]);
         let said = problems
             .iter()
@@ -285,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_mistake_of_a_table_is_told_at_its_place() {
-        let (value, said) = read(
+        let (value, said) = read::<Sample>(
             "name = \"x\"\nchanse = 1\nchance = \"150%\"\nfaults = [\n  { delay = { fixed = 250 } },\n  { dealy = {} },\n  { abort = { x = 1, y = 2 } },\n]\n",
         );
         assert_eq!(
@@ -306,18 +284,46 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_told_once_and_not_for_a_mistyped_key() {
-        assert_eq!(read("chance = 1").1, ["1:1 `name` is missing"]);
-        assert_eq!(read("nam = \"x\"").1, ["1:1 unknown key `nam`"]);
+        assert_eq!(read::<Sample>("chance = 1").1, ["1:1 `name` is missing"]);
+        assert_eq!(read::<Sample>("nam = \"x\"").1, ["1:1 unknown key `nam`"]);
         assert_eq!(
-            read("other = 1").1,
+            read::<Sample>("other = 1").1,
             ["1:1 unknown key `other`", "1:1 `name` is missing"]
         );
-        assert_eq!(read("name = 1").1, ["1:8 integer `1` does not fit here"]);
+        assert_eq!(
+            read::<Sample>("name = 1").1,
+            ["1:8 integer `1` does not fit here"]
+        );
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "their absence is what is tested")]
+    struct Several {
+        number: u8,
+        list: Vec<String>,
+        text: String,
+    }
+
+    #[test]
+    fn all_that_a_table_misses_is_told() {
+        assert_eq!(
+            read::<Several>("[a]").1,
+            [
+                "1:1 `number` is missing",
+                "1:1 `list` is missing",
+                "1:1 `text` is missing"
+            ]
+        );
+        assert_eq!(
+            read::<Several>("number = 1").1,
+            ["1:1 `list` is missing", "1:1 `text` is missing"]
+        );
     }
 
     #[test]
     fn two_kinds_in_one_table_are_refused_in_plain_words() {
-        let (_, said) = read("name = \"x\"\nfaults = [{ abort = {}, delay = { fixed = \"1s\" } }]");
+        let (_, said) =
+            read::<Sample>("name = \"x\"\nfaults = [{ abort = {}, delay = { fixed = \"1s\" } }]");
         assert_eq!(
             said,
             ["2:11 this table names several kinds; each needs its own"]

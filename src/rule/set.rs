@@ -1,5 +1,6 @@
 //! Rules compiled for the listeners they watch.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -39,16 +40,14 @@ pub struct Setting<'a> {
 
 impl RuleSet {
     pub fn compile(specs: Vec<RuleSpec>, setting: &Setting<'_>) -> Self {
+        let mut known = setting.previous.map_or_else(BTreeMap::new, Self::by_name);
         let cells: Vec<Arc<RuleCell>> = specs
             .iter()
-            .enumerate()
-            .map(|(index, spec)| {
-                // Of two rules with one name, which the configuration refuses, the first keeps it.
-                let first = specs.iter().take(index).all(|it| it.name != spec.name);
-                let kept = setting
-                    .previous
-                    .filter(|_| first)
-                    .and_then(|it| it.cell(spec));
+            .map(|spec| {
+                // Taken out: of two rules with one name, which the configuration refuses, the
+                // first keeps its state.
+                let kept = known.remove(&*spec.name).filter(|it| it.is_of(spec));
+                let kept = kept.cloned();
                 kept.unwrap_or_else(|| Arc::new(RuleCell::of(spec, setting.at)))
             })
             .collect();
@@ -154,9 +153,10 @@ impl RuleSet {
         self.dry_run
     }
 
-    /// The kept state of a rule whose text has not changed.
-    fn cell(&self, spec: &RuleSpec) -> Option<Arc<RuleCell>> {
-        self.cells.iter().find(|cell| cell.is_of(spec)).cloned()
+    /// The state of each rule by its name.
+    fn by_name(&self) -> BTreeMap<&str, &Arc<RuleCell>> {
+        let cells = self.cells.iter();
+        cells.map(|cell| (&*cell.name, cell)).collect()
     }
 }
 

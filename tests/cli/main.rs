@@ -3,6 +3,8 @@
 mod sandbox;
 mod shipped;
 
+use std::io::{Read, Write};
+
 use sandbox::{Sandbox, hormesis};
 
 /// The mistakes of [`seven_mistakes_are_told_at_once`], one a line.
@@ -292,6 +294,49 @@ fn nobody_answers_a_health_check_of_nothing() {
     ----- stderr -----
     error: "ftp://a" is no address: write "http://HOST:PORT/readyz" or "unix:/path/to.sock"
     "#);
+}
+
+/// Answers one connection with a status and tells its address.
+fn answer_once(status: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut head = [0; 512];
+        let read = stream.read(&mut head).expect("a request");
+        assert!(head[..read].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").expect("an answer");
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_health_check_tells_ready_from_not_ready() {
+    for (status, code) in [("200 OK", 0), ("503 Service Unavailable", 1)] {
+        let output = Sandbox::new().output(&["health", &answer_once(status)]);
+        assert_eq!(output.status.code(), Some(code), "{status}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_found_by_the_doctor_and_refused_by_run_with_its_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "hormesis.toml",
+        format!("[admin]\nbind = \"off\"\n[upstreams.u]\nendpoints = [\"tcp://127.0.0.1:1\"]\n[listeners.l]\nbind = \"{address}\"\nupstream = \"u\"\n"),
+    );
+    let doctor = sandbox.output(&["doctor", "--json", "hormesis.toml"]);
+    assert_eq!(doctor.status.code(), Some(1));
+    let findings: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let findings = findings.as_array().unwrap();
+    let port = findings.iter().find(|it| it["topic"] == "port").unwrap();
+    assert_eq!(port["state"], "wrong");
+    assert!(port["fix"].is_string(), "{port}");
+    let run = sandbox.run(&["run", "hormesis.toml"]);
+    assert!(run.starts_with("exit code: 2"), "{run}");
+    assert!(run.contains("hormesis.toml:6"), "{run}");
 }
 
 #[test]

@@ -273,9 +273,8 @@ fn faults_on_the_request_are_seen_by_the_upstream() {
     assert_eq!(fates(&sidecar.record()), ["applied"]);
     for (how, end) in [("fin", End::Fin), ("rst", End::Reset)] {
         let upstream = Upstream::scripted();
-        let fault = format!(
-            "disconnect = {{ at = {{ byte = 4 }}, side = \"request\", how = \"{how}\" }}"
-        );
+        let fault =
+            format!("disconnect = {{ at = {{ byte = 4 }}, side = \"request\", how = \"{how}\" }}");
         let sidecar = Sidecar::before(&upstream).fault(&fault).start();
         let mut client = sidecar.connect();
         client.send(post);

@@ -141,7 +141,7 @@ fn check_select(
     problems: &mut Problems,
 ) {
     let never = format!("rule `{}` never selects a call", spec.name);
-    let protocols: BTreeSet<&str> = watched.iter().flat_map(|it| protocols_of(it)).collect();
+    let protocols: BTreeSet<&str> = watched.iter().copied().flat_map(protocols_of).collect();
     let of_connections = Select {
         peer: spec.select.peer.clone(),
         protocol: spec.select.protocol.clone(),
@@ -158,7 +158,7 @@ fn check_select(
     };
     let infos: Vec<_> = protocols.iter().filter_map(|it| by_name(it)).collect();
     let mut operations = infos.iter().flat_map(|it| it.operations);
-    let exists = |it: &&str| wanted.holds(&[Subject::Text(it.as_bytes())]);
+    let exists = |it: &str| wanted.holds(&[Subject::Text(it.as_bytes())]);
     if !infos.is_empty() && !operations.any(|it| exists(it)) {
         let names: Vec<&str> = protocols.into_iter().collect();
         let names = names.join(", ");

@@ -77,6 +77,10 @@ pub(super) async fn pass(
         HeadBytes::Rebuilt(bytes) => bytes,
     };
     loop {
+        if scanned.done {
+            // However long the client takes for it.
+            call.activity.done();
+        }
         let write = client.write_both(&before, &buffer[..ready]);
         beside
             .with(holding(&call.activity, write))
