@@ -122,6 +122,23 @@ impl Effect {
         }
     }
 
+    /// Moves what acts at one phase to another one.
+    pub fn move_to(&mut self, phase: Phase) {
+        match self {
+            Self::Answer { at, .. }
+            | Self::Blackhole { at, .. }
+            | Self::Close { at, .. }
+            | Self::Reset { at, .. }
+            | Self::Wait { at, .. } => *at = phase,
+            Self::FailConnect { .. }
+            | Self::Level { .. }
+            | Self::Pace { .. }
+            | Self::RewriteHead { .. }
+            | Self::Send { .. }
+            | Self::Transform { .. } => {}
+        }
+    }
+
     /// Whether nothing can follow it.
     pub const fn is_terminal(&self) -> bool {
         matches!(

@@ -11,7 +11,7 @@ use crate::report::{Energy, OutcomeEnergy, Phase, PhaseEnergy, RuleCount, Run};
 
 use super::error::DemoError;
 use super::scenario::{PHASES, PhasePlan, RULES};
-use super::status::{EnergyStatus, Status};
+use super::status::{EnergyStatus, OutcomeStatus, Status};
 use super::story::Play;
 
 /// The sidecar's figures at one time of the load.
@@ -109,24 +109,23 @@ fn seconds(whole: u64) -> f64 {
 
 fn energy(status: &Status) -> Option<Energy> {
     let told: &EnergyStatus = status.energy.as_ref()?;
+    let figure = |it: &OutcomeStatus| OutcomeEnergy {
+        calls: it.calls,
+        dyn_uj: it.dyn_uj,
+        lo_uj: it.lo_uj,
+        hi_uj: it.hi_uj,
+    };
     let by_outcome: BTreeMap<String, OutcomeEnergy> = told
         .by_outcome
         .iter()
-        .map(|(outcome, it)| {
-            let figure = OutcomeEnergy {
-                calls: it.calls,
-                dyn_uj: it.dyn_uj,
-                lo_uj: it.lo_uj,
-                hi_uj: it.hi_uj,
-            };
-            (outcome.clone(), figure)
-        })
+        .map(|(outcome, it)| (outcome.clone(), figure(it)))
         .collect();
     Some(Energy {
         // Without a tier there was no reading.
         tier: told.tier.clone()?,
         meters: told.meters.clone(),
         by_outcome,
+        total: Some(figure(&told.total)),
         self_uj: told.self_uj,
         others_uj: told.others_uj,
         unattributed_uj: told.unattributed_uj,

@@ -54,6 +54,7 @@ pub(super) struct EnergyStatus {
     pub(super) tier: Option<String>,
     pub(super) meters: Vec<String>,
     pub(super) by_outcome: BTreeMap<String, OutcomeStatus>,
+    pub(super) total: OutcomeStatus,
     pub(super) self_uj: Option<u64>,
     pub(super) others_uj: Option<u64>,
     pub(super) unattributed_uj: Option<u64>,

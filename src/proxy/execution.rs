@@ -105,6 +105,17 @@ impl Execution {
             .any(|step| step.fate == Fate::NotReached && wanted(&step.planned.effect))
     }
 
+    /// On a stream of bytes an answer has no head: what acts there acts before its first byte.
+    pub(super) fn without_heads(&self) {
+        for step in self.steps.borrow_mut().iter_mut() {
+            if step.planned.effect.phase() == Phase::ResponseHead {
+                Rc::make_mut(&mut step.planned)
+                    .effect
+                    .move_to(Phase::Byte(0));
+            }
+        }
+    }
+
     /// Whether an effect acts on body bytes of one direction.
     pub(super) fn touches_body(&self, side: Side) -> bool {
         self.has(|effect| effect.side() == side && acts_on_body(effect))

@@ -19,7 +19,7 @@ pub(super) enum Failure {
     ClientHead(HeadError),
     #[error("the client closed in the middle of its request")]
     ClientShort,
-    #[error("the request's head did not come in time")]
+    #[error("the request did not come in time")]
     ClientSlow,
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -35,6 +35,8 @@ pub(super) enum Failure {
     UpstreamReset(io::Error),
     #[error("the upstream closed the connection in the middle of its answer")]
     UpstreamShort,
+    #[error("the upstream stopped in the middle of its answer")]
+    UpstreamStuck,
 }
 
 /// How a failure is told to the client and to the ledgers.
@@ -58,6 +60,7 @@ impl Failure {
                 (Some(error.status()), Origin::Downstream, Outcome::Rejected)
             }
             Self::ClientSlow => (Some(408), Origin::Downstream, Outcome::Rejected),
+            Self::UpstreamStuck => (Some(504), Origin::Upstream, Outcome::Timeout),
             Self::Connect(ConnectError::Timeout { .. }) => {
                 (Some(504), Origin::Upstream, Outcome::Timeout)
             }

@@ -95,6 +95,9 @@ async fn run(call: &mut InFlight<'_>) -> Result<Ending, Failure> {
         .decided
         .as_ref()
         .map(|decided| Rc::clone(&decided.execution));
+    if let Some(execution) = &execution {
+        execution.without_heads();
+    }
     if let Some(execution) = execution
         && (execution.touches_body(Side::Request) || execution.touches_body(Side::Response))
     {

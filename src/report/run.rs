@@ -77,6 +77,9 @@ pub struct Energy {
     pub tier: String,
     pub meters: Vec<String>,
     pub by_outcome: BTreeMap<String, OutcomeEnergy>,
+    /// All calls. Its range is no sum of ranges: calls of two outcomes may share a window.
+    #[serde(default)]
+    pub total: Option<OutcomeEnergy>,
     pub self_uj: Option<u64>,
     pub others_uj: Option<u64>,
     pub unattributed_uj: Option<u64>,
@@ -104,6 +107,15 @@ impl OutcomeEnergy {
         }
     }
 
+    /// A part cannot have cost more than the whole.
+    fn at_most(self, whole: Self) -> Self {
+        let hi_uj = match (self.hi_uj, whole.hi_uj) {
+            (Some(part), Some(whole)) => Some(part.min(whole)),
+            (part, _) => part,
+        };
+        Self { hi_uj, ..self }
+    }
+
     /// What the calls can have cost at least and at most, in joules.
     pub(super) fn range(&self) -> Option<(f64, f64)> {
         Some((joules(self.lo_uj?), joules(self.hi_uj?)))
@@ -121,6 +133,9 @@ fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
 impl Energy {
     /// Of all calls.
     pub fn total(&self) -> OutcomeEnergy {
+        if let Some(total) = self.total {
+            return total;
+        }
         let outcomes = self.by_outcome.values().copied();
         outcomes.fold(OutcomeEnergy::default(), OutcomeEnergy::plus)
     }
@@ -131,6 +146,7 @@ impl Energy {
             .iter()
             .filter(|(outcome, _)| outcome.as_str() != "ok")
             .fold(OutcomeEnergy::default(), |sum, (_, it)| sum.plus(*it))
+            .at_most(self.total())
     }
 }
 

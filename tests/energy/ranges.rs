@@ -204,7 +204,7 @@ fn windows_that_were_put_away_still_count() {
             others: Some(0),
         },
     };
-    for index in windows.by_ref().take(WINDOWS as usize - 1) {
+    for index in windows.by_ref().take(usize::try_from(WINDOWS).unwrap() - 1) {
         attribution.advance(source, &step(index));
         attribution.finished(drop);
     }

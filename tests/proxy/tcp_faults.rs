@@ -57,6 +57,21 @@ fn a_delay_at_a_byte_holds_one_direction() {
 }
 
 #[test]
+fn where_an_answer_has_no_head_its_first_byte_is_it() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::tcp(upstream.address)
+        .fault("disconnect = { how = \"rst\" }")
+        .start();
+    let mut client = sidecar.connect();
+    let mut server = upstream.accept();
+    client.send("ping");
+    assert_eq!(server.take(4), b"ping");
+    server.send("pong");
+    assert_eq!(client.rest(), (Vec::new(), End::Reset));
+    assert_eq!(fates(&sidecar.record()), ["applied"]);
+}
+
+#[test]
 fn a_disconnect_ends_both_sides() {
     for (how, end) in [("rst", End::Reset), ("fin", End::Fin)] {
         let upstream = Upstream::scripted();

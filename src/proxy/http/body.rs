@@ -89,7 +89,7 @@ pub(super) async fn pass(
         buffer.consume(ready);
         call.response_bytes += scanned.wire as u64;
         if scanned.done
-            || (buffer.is_empty() && !fill(connection, &mut buffer, scanner, beside).await?)
+            || (buffer.is_empty() && !fill(call, connection, &mut buffer, scanner, beside).await?)
         {
             break;
         }
@@ -112,6 +112,7 @@ pub(super) async fn pass(
 /// Reads more of a body; between two pieces of a stream a call holds no buffer. False at the end of
 /// a body that ends with its connection.
 async fn fill(
+    call: &InFlight<'_>,
     connection: &Connection,
     buffer: &mut Buffer,
     scanner: &BodyScanner,
@@ -119,10 +120,17 @@ async fn fill(
 ) -> Result<bool, Failure> {
     let upstream = &connection.stream;
     buffer.release();
-    beside
-        .until(|context| upstream.poll_readable(context))
-        .await?
-        .map_err(Failure::UpstreamReset)?;
+    let ready = beside.until(|context| upstream.poll_readable(context));
+    let ready = if matches!(scanner, BodyScanner::Length(_)) {
+        // A body of announced length is on its way; a stream may be silent for as long as it likes.
+        let idle = call.generation.snapshot.limits.body_idle;
+        tokio::time::timeout(idle, ready)
+            .await
+            .unwrap_or(Err(Failure::UpstreamStuck))
+    } else {
+        ready.await
+    };
+    ready?.map_err(Failure::UpstreamReset)?;
     match beside
         .until(|context| upstream.poll_read(context, buffer))
         .await?

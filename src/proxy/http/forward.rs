@@ -28,6 +28,9 @@ use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::watch::unless_gone;
 use crate::upstream::Connection;
 
+/// Interim answers to one request: more of them than this is no progress.
+const MOST_INTERIM: u32 = 100;
+
 /// The head of the answer, with the bytes that came behind it.
 #[derive(Debug)]
 pub(super) struct Answered {
@@ -226,9 +229,11 @@ async fn converse(
         .map(|decided| Rc::clone(&decided.execution));
     let activity = call.activity.clone();
     let result = {
+        let idle = call.generation.snapshot.limits.body_idle;
         let to = Destination {
             upstream: &connection.stream,
             activity: &activity,
+            idle,
             sent: &sent,
         };
         let uploading = pin!(upload(client, buffer, up, to, execution.as_deref()));
@@ -258,6 +263,7 @@ async fn await_head(
         .await?
         .map_err(Failure::UpstreamReset)?;
     let mut buffer = call.session.worker.buffers.take();
+    let mut interim = 0;
     loop {
         let parsed = if buffer.is_empty() {
             None
@@ -265,7 +271,13 @@ async fn await_head(
             parse_response(&buffer, limit, asked.to_head, upgrade).map_err(Failure::UpstreamHead)?
         };
         match parsed {
+            Some(_) if interim > MOST_INTERIM => {
+                return Err(Failure::UpstreamHead(HeadError::Malformed(
+                    "1xx without end",
+                )));
+            }
             Some(head) if head.is_interim() => {
+                interim += 1;
                 // Clients of HTTP/1.0 do not know of it (RFC 9110 §15.2).
                 if asked.minor == 1 {
                     pass_head(&call.session.client, &mut buffer, &head).await?;

@@ -1,6 +1,7 @@
 //! The rest of a request's body, on its way upstream while the answer may come already.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::http1::BodyScanner;
 use crate::io::{Buffer, Stream};
@@ -23,6 +24,8 @@ pub(super) struct Upload<'u> {
 pub(super) struct Destination<'d> {
     pub(super) upstream: &'d Stream,
     pub(super) activity: &'d Activity,
+    /// How long the client may be silent in the middle of its body.
+    pub(super) idle: Duration,
     /// Bytes sent so far; kept also where the upload is given up.
     pub(super) sent: &'d Cell<u64>,
 }
@@ -61,7 +64,8 @@ pub(super) async fn upload(
             buffer.release();
             return Ok(());
         }
-        match client.read(buffer).await {
+        let read = tokio::time::timeout(to.idle, client.read(buffer)).await;
+        match read.map_err(|_| Failure::ClientSlow)? {
             Ok(0) => return Err(Failure::ClientShort),
             Ok(_) => {}
             Err(error) => return Err(Failure::ClientGone(error)),
