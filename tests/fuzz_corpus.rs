@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use hormesis::http1;
 use hormesis::protocol::fuzz;
 
 /// Runs a target over its corpus.
@@ -28,6 +29,16 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn describe() {
     replay("describe", fuzz::describe);
+}
+
+#[test]
+fn http1_request() {
+    replay("http1_request", http1::fuzz::http1_request);
+}
+
+#[test]
+fn http1_response() {
+    replay("http1_response", http1::fuzz::http1_response);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod chunked;
 mod edit;
 mod fields;
 mod framing;
+pub mod fuzz;
 mod head;
 
 pub use chunked::{ChunkedError, ChunkedScanner, chunk_header};
