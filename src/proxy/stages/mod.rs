@@ -7,6 +7,7 @@ mod damage;
 mod pace;
 mod points;
 mod pump;
+mod waits;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
