@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
 use crate::energy::ledger::ActivitySender;
+use crate::error::ignore;
 use crate::io::{Socket, Stream};
 use crate::live::Live;
 use crate::proxy::bind::{Bound, BoundSocket};
@@ -80,7 +81,9 @@ impl Proxy {
             bound.iter().map(|_| ListenerShared::default()).collect();
         let mut threads = Vec::new();
         for (index, ends) in parts.workers.into_iter().enumerate() {
+            let (ready, started) = std::sync::mpsc::channel();
             let start = Start {
+                ready,
                 index,
                 ends,
                 live: parts.live.clone(),
@@ -92,6 +95,13 @@ impl Proxy {
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || run_worker(start))?;
+            if started.recv().is_err() {
+                // It ended before it served: its error is why nothing starts.
+                return Err(match thread.join() {
+                    Ok(Err(error)) => error,
+                    _ => io::Error::other("a worker could not start"),
+                });
+            }
             threads.push(thread);
         }
         // The workers hold the sockets now: when they stop accepting, nobody is left in the queue.
@@ -127,6 +137,8 @@ fn share_all(bound: &[Bound]) -> io::Result<Vec<(usize, BoundSocket)>> {
 
 /// What moves to a worker's thread.
 struct Start {
+    /// Told once the worker serves.
+    ready: std::sync::mpsc::Sender<()>,
     index: usize,
     ends: WorkerEnds,
     live: Arc<Live>,
@@ -156,7 +168,8 @@ fn run_worker(start: Start) -> io::Result<bool> {
             listeners: start.listeners,
         }));
         spawn_local(timer.run());
-        spawn_local(answer_doorbell(worker.clone()));
+        let bell = worker.live.doorbell();
+        spawn_local(answer_doorbell(worker.clone(), bell));
         spawn_local(sweep(worker.clone()));
         let accepting: Vec<_> = start
             .sockets
@@ -170,6 +183,8 @@ fn run_worker(start: Start) -> io::Result<bool> {
                 )))
             })
             .collect::<io::Result<_>>()?;
+        // Who started us may have given up meanwhile; then the drain follows.
+        ignore(start.ready.send(()));
         let mut orders = start.orders;
         let by = loop {
             if let Order::Drain { by } = *orders.borrow_and_update() {
@@ -182,15 +197,14 @@ fn run_worker(start: Start) -> io::Result<bool> {
         worker.draining.set(true);
         worker.timer.hurry();
         for task in accepting {
-            crate::error::ignore(task.await);
+            ignore(task.await);
         }
         worker.parked.close();
         Ok(tokio::time::timeout_at(by, worker.all_done()).await.is_ok())
     })
 }
 
-async fn answer_doorbell(worker: Rc<Worker>) {
-    let bell = worker.live.doorbell();
+async fn answer_doorbell(worker: Rc<Worker>, bell: Arc<Notify>) {
     loop {
         bell.notified().await;
         worker.revoke();
