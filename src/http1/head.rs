@@ -235,6 +235,10 @@ pub fn parse_response(
     let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
         return Ok(None);
     };
+    // Places in the first line are told from the buffer's start.
+    if !bytes.starts_with(b"HTTP/") {
+        return Err(HeadError::Malformed("empty line before the status line"));
+    }
     if !(100..=599).contains(&status) {
         return Err(HeadError::Malformed("status is not between 100 and 599"));
     }

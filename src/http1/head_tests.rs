@@ -181,6 +181,7 @@ fn responses_are_framed_by_what_was_asked() {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
         "HTTP/1.1 999 X\r\n\r\n",
         "garbage\r\n\r\n",
+        "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     ] {
         assert!(parse(lie, false).is_err(), "{lie}");
     }
