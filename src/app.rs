@@ -5,6 +5,7 @@
 //! to stop; drain.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,20 +21,31 @@ use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Drained, Parts, Proxy, WorkerEnds};
 use crate::record::{CounterRegistry, DecisionLog, EnergyLine, EnergyTotals};
-use crate::snapshot::{Settings, Snapshot};
+use crate::snapshot::{SettingPlace, Settings, Snapshot};
 
 /// Workers where none are configured; more rarely help a sidecar, and always cost memory.
 const MOST_WORKERS: usize = 4;
+/// The exit code where calls were still under way when the drain's grace ended.
+const CUT_SHORT: u8 = 1;
 /// How often rules whose time is over are disarmed.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Why a sidecar could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error(transparent)]
-    Admin(#[from] AdminBindError),
-    #[error("{0}\n  configured at {place}\n  help: another process listens there; choose another port, or stop it", place = .0.place)]
+    #[error("{source}\n  {place}{}", help(source.help()))]
+    Admin {
+        place: SettingPlace,
+        source: AdminBindError,
+    },
+    #[error("{0}\n  configured at {place}{help}", place = .0.place, help = help(.0.help()))]
     Bind(#[from] proxy::BindError),
+    #[error("cannot open the decision log {}: {source}\n  {place}", path.display())]
+    Log {
+        path: PathBuf,
+        place: SettingPlace,
+        source: io::Error,
+    },
     #[error("could not start: {0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -43,8 +55,13 @@ pub enum StartError {
 impl StartError {
     /// Whether the configuration asks for something that cannot be had: a usage error.
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Admin(_) | Self::Bind(_))
+        matches!(self, Self::Admin { .. } | Self::Bind(_) | Self::Log { .. })
     }
+}
+
+/// A line of help, where there is any.
+fn help(text: Option<&str>) -> String {
+    text.map_or(String::new(), |it| format!("\n  help: {it}"))
 }
 
 /// Runs a sidecar until it is told to stop (SIGTERM or SIGINT; a second one ends it at once).
@@ -68,7 +85,8 @@ impl App {
     fn bind(snapshot: Snapshot, settings: Settings) -> Result<Self, StartError> {
         raise_descriptor_limit();
         let bound = proxy::bind(&snapshot.listeners)?;
-        let admin = Admin::bind(&settings.admin, settings.health)?;
+        let admin = bind_admin(&settings)?;
+        open_log(&settings)?;
         Ok(Self {
             snapshot: Arc::new(snapshot),
             settings,
@@ -128,6 +146,28 @@ impl App {
         finish(admin, energy, log);
         Ok(drained)
     }
+}
+
+fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {
+    Admin::bind(&settings.admin, settings.health).map_err(|source| {
+        let place = match source {
+            AdminBindError::Health { .. } => &settings.health_place,
+            AdminBindError::Admin { .. } | AdminBindError::NotLoopback(_) => &settings.admin_place,
+        };
+        StartError::Admin {
+            place: place.clone(),
+            source,
+        }
+    })
+}
+
+/// Later a file may fail and come back; one that cannot be opened at first is a mistake.
+fn open_log(settings: &Settings) -> Result<(), StartError> {
+    DecisionLog::probe(&settings.log).map_err(|source| StartError::Log {
+        path: settings.log.file.clone().unwrap_or_default(),
+        place: settings.log_place.clone(),
+        source,
+    })
 }
 
 /// The engine is asked by the admin thread and stopped by the main one.
@@ -242,11 +282,14 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+    /// Waits for one; gives the exit code of a process that it ends, as shells count: 128 and its
+    /// number.
+    async fn next(&mut self) -> u8 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        };
+        u8::try_from(128 + kind.as_raw_value()).unwrap_or(u8::MAX)
     }
 
     /// Waits for the first, while rules whose time is over are disarmed.
@@ -254,7 +297,7 @@ impl Signals {
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                () = self.next() => return,
+                _ = self.next() => return,
                 _ = tick.tick() => handle.expire(),
             }
         }
@@ -276,10 +319,10 @@ fn drain(
         runtime.block_on(async {
             while !draining.is_finished() {
                 tokio::select! {
-                    () = signals.next() => {
+                    code = signals.next() => {
                         tracing::warn!("second signal: ending at once");
                         #[expect(clippy::exit, reason = "the user insists; workers hold nothing that needs an orderly end")]
-                        std::process::exit(130);
+                        std::process::exit(code.into());
                     }
                     () = tokio::time::sleep(Duration::from_millis(5)) => {}
                 }
@@ -288,10 +331,15 @@ fn drain(
         draining.join().unwrap_or(Drained::CutShort)
     });
     match drained {
-        Drained::Whole => tracing::info!("drained"),
-        Drained::CutShort => tracing::warn!("the grace period ended before all calls had"),
+        Drained::Whole => {
+            tracing::info!("drained");
+            ExitCode::SUCCESS
+        }
+        Drained::CutShort => {
+            tracing::warn!("the grace period ended before all calls had: exit code 1");
+            CUT_SHORT.into()
+        }
     }
-    ExitCode::SUCCESS
 }
 
 fn finish(admin: AdminThread, energy: Option<SharedEngine>, log: DecisionLog) {

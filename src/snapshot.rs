@@ -1,6 +1,7 @@
 //! What a resolved configuration compiles to. The data plane reads it without a lock; a reload
 //! swaps it whole. [`Settings`] is what is read once, at start.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -188,9 +189,34 @@ pub struct Settings {
     pub workers: Option<usize>,
     pub state_dir: Option<PathBuf>,
     pub admin: AdminBind,
+    pub admin_place: SettingPlace,
     pub health: Option<SocketAddr>,
+    pub health_place: SettingPlace,
     pub log: LogSettings,
+    /// Of the log's file.
+    pub log_place: SettingPlace,
     pub energy: EnergySettings,
+}
+
+/// Where a setting comes from, for the message when it cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingPlace {
+    /// `FILE:LINE`.
+    Config(String),
+    /// Nothing configures it.
+    Default,
+    /// A flag of the command line.
+    Flag(&'static str),
+}
+
+impl fmt::Display for SettingPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(place) => write!(f, "configured at {place}"),
+            Self::Default => f.write_str("the default: nothing configures it"),
+            Self::Flag(flag) => write!(f, "given by {flag}"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

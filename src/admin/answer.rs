@@ -36,7 +36,11 @@ impl IntoResponse for Refusal {
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(text) => with_type(status, "application/json", text),
+        Ok(mut text) => {
+            // A shell's prompt begins on a line of its own.
+            text.push(b'\n');
+            with_type(status, "application/json", text)
+        }
         Err(error) => {
             tracing::error!(%error, "an answer of the admin API could not be written as JSON");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -97,7 +97,7 @@ fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(
         StatusCode::FORBIDDEN,
         "requests of web pages are refused",
-        "send neither Origin nor Sec-Fetch-Site: use `hormesis status`, `hormesis halt` or curl",
+        "send neither Origin nor Sec-Fetch-Site: ask with curl",
     ))
 }
 

@@ -10,7 +10,6 @@ mod socket;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch;
@@ -21,13 +20,15 @@ use crate::snapshot::AdminBind;
 pub use socket::{AdminAddress, BindError};
 
 use guard::Access;
-use socket::Socket;
+use socket::{Socket, SocketFile};
 
 /// The admin and health listeners, bound and not served yet.
 #[derive(Debug)]
 pub struct Admin {
-    admin: Option<Socket>,
+    api: Option<Socket>,
     health: Option<Socket>,
+    /// A start that fails leaves no socket behind.
+    file: Option<SocketFile>,
 }
 
 /// The thread that serves them.
@@ -35,7 +36,7 @@ pub struct Admin {
 pub struct AdminThread {
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
-    socket_file: Option<PathBuf>,
+    file: Option<SocketFile>,
 }
 
 impl Admin {
@@ -45,15 +46,17 @@ impl Admin {
     /// Where the admin address is neither loopback nor a unix socket, or an address cannot be
     /// bound.
     pub fn bind(admin: &AdminBind, health: Option<SocketAddr>) -> Result<Self, BindError> {
+        let api = Socket::admin(admin)?;
         Ok(Self {
-            admin: Socket::admin(admin)?,
+            file: api.as_ref().and_then(Socket::file),
+            api,
             health: health.map(Socket::health).transpose()?,
         })
     }
 
     /// Where the admin API answers: with the port that the system chose.
     pub fn address(&self) -> Option<&AdminAddress> {
-        self.admin.as_ref().map(Socket::address)
+        self.api.as_ref().map(Socket::address)
     }
 
     pub fn health_address(&self) -> Option<&AdminAddress> {
@@ -64,11 +67,8 @@ impl Admin {
     ///
     /// # Errors
     /// Where no thread or runtime can be made.
-    pub fn start(self, handle: Handle) -> io::Result<AdminThread> {
-        let socket_file = match self.address() {
-            Some(AdminAddress::Unix(path)) => Some(path.clone()),
-            Some(AdminAddress::Tcp(_)) | None => None,
-        };
+    pub fn start(mut self, handle: Handle) -> io::Result<AdminThread> {
+        let file = self.file.take();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("admin-blocking")
@@ -77,16 +77,12 @@ impl Admin {
         let thread = thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || runtime.block_on(self.serve(handle, stopped)))?;
-        Ok(AdminThread {
-            stop,
-            thread,
-            socket_file,
-        })
+        Ok(AdminThread { stop, thread, file })
     }
 
     async fn serve(self, handle: Handle, stop: watch::Receiver<bool>) {
         let admin = async {
-            if let Some(socket) = self.admin {
+            if let Some(socket) = self.api {
                 let access = Access::of_admin(socket.address());
                 let router = routes::admin(handle.clone(), access);
                 serve::serve(socket, router, stop.clone()).await;
@@ -112,10 +108,6 @@ impl AdminThread {
         if self.thread.join().is_err() {
             tracing::error!("the admin thread panicked");
         }
-        if let Some(path) = self.socket_file
-            && let Err(error) = std::fs::remove_file(&path)
-        {
-            tracing::debug!(path = %path.display(), %error, "the admin socket could not be removed");
-        }
+        drop(self.file);
     }
 }

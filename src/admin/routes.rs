@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::admin::answer::{Refusal, json, with_type};
 use crate::admin::guard::{Access, BODY_CAP, guard, too_large};
-use crate::control::{Halt, Handle, StateError};
+use crate::control::{Halt, Handle};
 use crate::record::{TextFormat, expose};
 
 /// How long a body may take to come.
@@ -133,7 +133,7 @@ async fn halt(State(handle): State<Handle>, request: Request) -> Result<Response
             halted: handle.halted(),
             warning: result
                 .err()
-                .map(|error| format!("{}: it holds, but not over a restart", in_full(&error))),
+                .map(|error| format!("{error}: it holds, but not over a restart")),
         }
     })
     .await?;
@@ -153,7 +153,7 @@ async fn resume(State(handle): State<Handle>, request: Request) -> Result<Respon
     let answer = answer.map_err(|error| {
         Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("still halted: {}", in_full(&error)),
+            format!("still halted: {error}"),
             "make the state directory writable, and resume again",
         )
     })?;
@@ -224,11 +224,4 @@ async fn on_disk<T: Send + 'static>(
             "this is a bug in hormesis: please report it",
         )
     })
-}
-
-fn in_full(error: &StateError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

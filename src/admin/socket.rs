@@ -33,7 +33,7 @@ impl fmt::Display for AdminAddress {
 /// Why an admin or health listener was not bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("cannot bind the admin API to {address}: {source}{}", hint(source))]
+    #[error("cannot bind the admin API to {address}: {source}")]
     Admin {
         address: AdminAddress,
         source: io::Error,
@@ -49,10 +49,37 @@ pub enum BindError {
     NotLoopback(SocketAddr),
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "; `--admin 127.0.0.1:0` takes any free port",
-        _ => "",
+impl BindError {
+    /// What would make it succeed, where that can be told.
+    pub fn help(&self) -> Option<&'static str> {
+        let taken = |source: &io::Error| source.kind() == io::ErrorKind::AddrInUse;
+        match self {
+            Self::Admin {
+                address: AdminAddress::Tcp(_),
+                source,
+            } if taken(source) => {
+                Some("another process listens there; `--admin 127.0.0.1:0` takes any free port")
+            }
+            Self::Admin { source, .. } if taken(source) => {
+                Some("another process listens on that socket; choose another path, or stop it")
+            }
+            Self::Health { source, .. } if taken(source) => {
+                Some("another process listens there; choose another port, or stop it")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The file of a bound socket; removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::debug!(path = %self.0.display(), %error, "the admin socket could not be removed");
+        }
     }
 }
 
@@ -97,6 +124,14 @@ impl Socket {
 
     pub(super) fn address(&self) -> &AdminAddress {
         &self.address
+    }
+
+    /// The file to remove once nobody is to connect any more.
+    pub(super) fn file(&self) -> Option<SocketFile> {
+        match &self.address {
+            AdminAddress::Unix(path) => Some(SocketFile(path.clone())),
+            AdminAddress::Tcp(_) => None,
+        }
     }
 
     /// Hands the socket to the runtime of this thread.

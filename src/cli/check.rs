@@ -12,7 +12,7 @@ use crate::config::{self, Inputs, Problem, Problems, Resolved};
 /// Reads a configuration as `run` would and tells everything that is wrong with it, at once.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Files, or directories of *.toml files; together one configuration.
+    /// Files, or directories of *.toml files; together one configuration. `-`: standard input.
     #[arg(required = true, value_name = "CONFIG")]
     config: Vec<PathBuf>,
 

@@ -1,6 +1,6 @@
 //! `hormesis completions`: scripts for shells.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::console::Console;
@@ -14,8 +14,18 @@ pub(super) struct CompletionsArguments {
 
 pub(super) fn run(arguments: &CompletionsArguments, console: &Console) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    let mut command = Arguments::command();
+    let mut command = shown();
     clap_complete::generate(arguments.shell, &mut command, "hormesis", &mut script);
     console.text(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Fine)
+}
+
+/// The grammar without what is hidden: clap would complete that too.
+fn shown() -> Command {
+    let all = Arguments::command();
+    let subcommands = all.get_subcommands().filter(|it| !it.is_hide_set());
+    Command::new("hormesis")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(all.get_arguments().cloned())
+        .subcommands(subcommands.cloned())
 }

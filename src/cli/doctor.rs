@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::console::Console;
 use super::{Exit, environment, meters};
 use crate::config::{self, Inputs};
-use crate::energy::{EnergySettings, EnergyStatus, Engine, MeterState};
-use crate::snapshot::{AdminBind, Bind, Snapshot};
+use crate::energy::{EnergySettings, EnergyStatus, Engine, METERS, MeterInfo, MeterState};
+use crate::snapshot::{AdminBind, Bind, Limits, Snapshot};
 
 /// Tells what this machine can measure and do, why not the rest, and what would make it so.
 #[derive(Debug, Args)]
@@ -69,11 +69,15 @@ impl Finding {
 }
 
 pub(super) fn run(arguments: &DoctorArguments, console: &Console) -> anyhow::Result<Exit> {
-    let mut findings = machine::findings();
+    let mut findings;
     if arguments.config.is_empty() {
+        findings = machine::findings(connections(&Limits::default(), 1));
         findings.extend(energy(&Engine::survey(&EnergySettings::default(), &[])));
     } else {
         let resolved = config::load(&arguments.config, &Inputs::new(&environment))?;
+        let snapshot = &resolved.snapshot;
+        let connections = connections(&snapshot.limits, snapshot.listeners.len());
+        findings = machine::findings(connections);
         findings.extend(energy(&meters::survey(&resolved)));
         findings.extend(ports(&resolved.snapshot, &resolved.settings.admin));
     }
@@ -105,6 +109,12 @@ fn show(finding: &Finding, console: &Console) -> std::io::Result<()> {
     }
 }
 
+/// As many as so many listeners take together.
+fn connections(limits: &Limits, listeners: usize) -> u64 {
+    let all = limits.connections_per_listener.saturating_mul(listeners);
+    u64::try_from(all).unwrap_or(u64::MAX)
+}
+
 /// Which meters count, and whose work is seen.
 fn energy(status: &EnergyStatus) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
@@ -121,6 +131,12 @@ fn energy(status: &EnergyStatus) -> Vec<Finding> {
             MeterState::Lost => Finding::lacking("meter", told, None),
             MeterState::Unavailable(why) => Finding::lacking("meter", told, why.hint.clone()),
         });
+    }
+    let tried = |it: &&MeterInfo| status.meters.iter().any(|meter| meter.name == it.name);
+    for info in METERS.iter().filter(|it| !tried(it)) {
+        let told = format!("{} -: not tried: it is not configured", info.name);
+        let fix = format!("[energy] meters = [{}]", info.example);
+        findings.push(Finding::lacking("meter", told, Some(fix)));
     }
     for program in &status.programs {
         findings.push(match &program.why_not {

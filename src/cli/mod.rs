@@ -32,7 +32,8 @@ use crate::config::Problems;
     name = "hormesis",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 fine, 1 deviated or unhealthy, 2 usage or configuration, 3 could not run.\n\
+    after_help = "Exit codes: 0 fine, 1 deviated, unhealthy or drained too late, 2 usage or configuration,\n\
+                  3 could not run; 130 and 143 where a second SIGINT or SIGTERM cut a drain short.\n\
                   Start with `hormesis demo`, or `hormesis init > hormesis.toml`."
 )]
 struct Arguments {

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 
 use super::console::Console;
 use super::{Exit, UsageError};
+use crate::fault::wrap;
 use crate::protocol::{ProtocolInfo, by_name, registry};
+
+/// So many operations of a protocol are listed.
+const SHOWN: usize = 5;
 
 /// Lists the protocols that a listener can speak: their operations, units and errors.
 #[derive(Debug, Args)]
@@ -33,7 +37,7 @@ pub(super) fn run(arguments: &ProtocolsArguments, console: &Console) -> anyhow::
     if arguments.json {
         console.json(&to_json(info))?;
     } else {
-        console.line(info.doc.trim_end())?;
+        console.line(plain(info).trim_end())?;
     }
     Ok(Exit::Fine)
 }
@@ -49,11 +53,44 @@ fn list(json: bool, console: &Console) -> std::io::Result<()> {
             vec![
                 it.name.to_owned(),
                 it.summary.to_owned(),
-                it.operations.join(", "),
+                some(it.operations),
             ]
         })
         .collect();
-    console.table(&["protocol", "what", "units"], rows)
+    console.table(&["protocol", "what", "operations"], rows)
+}
+
+/// The first few of a list.
+fn some(names: &[&str]) -> String {
+    let mut told = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        told.push_str(", …");
+    }
+    told
+}
+
+/// The page in plain text, as `hormesis faults NAME` tells of a fault.
+fn plain(info: &ProtocolInfo) -> String {
+    let mut out = format!("{}: {}\n", info.name, info.summary);
+    let mut in_code = false;
+    let sections = info.doc.lines().skip_while(|it| !it.starts_with("## "));
+    for line in sections {
+        if line.starts_with("```") {
+            in_code = !in_code;
+        } else if let Some(heading) = line.strip_prefix("## ").filter(|_| !in_code) {
+            out.extend(["\n", heading, "\n"]);
+        } else if line.is_empty() {
+            // Paragraphs of a section stand together, as there; an example keeps its gaps.
+            if in_code {
+                out.push('\n');
+            }
+        } else if in_code {
+            out.extend(["  ", line, "\n"]);
+        } else {
+            out.extend([&wrap(line), "\n"]);
+        }
+    }
+    out
 }
 
 fn to_json(info: &ProtocolInfo) -> Value {

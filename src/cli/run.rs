@@ -9,15 +9,17 @@ use super::console::Console;
 use super::{UsageError, environment};
 use crate::config::{self, Inputs, Problem};
 use crate::record::logging::{self, LogFormat, LogGuard, LoggingError};
+use crate::snapshot::SettingPlace;
 use crate::units::Seed;
 
 /// Runs the sidecar until it is told to stop.
 #[derive(Debug, Args)]
 #[command(
+    override_usage = "hormesis run [OPTIONS] <CONFIG>...\n       hormesis run [OPTIONS] --upstream <URL> --listen <ADDRESS>",
     after_help = "Without a file: hormesis run --upstream http://127.0.0.1:8000 --listen 127.0.0.1:9000"
 )]
 pub(super) struct RunArguments {
-    /// Files, or directories of *.toml files; together one configuration.
+    /// Files, or directories of *.toml files; together one configuration. `-`: standard input.
     #[arg(
         value_name = "CONFIG",
         required_unless_present = "upstream",
@@ -78,6 +80,7 @@ pub(super) fn run(arguments: &RunArguments, console: &Console) -> anyhow::Result
         _ => config::load(&arguments.config, &inputs)?,
     };
     if let Some(admin) = &arguments.admin {
+        resolved.settings.admin_place = SettingPlace::Flag("--admin");
         resolved.settings.admin =
             config::parse_admin(admin).map_err(|error| UsageError(format!("--admin: {error}")))?;
     }

@@ -1,7 +1,7 @@
 //! From paths to sources.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ fn loopback_port(upstream: &str) -> Option<u16> {
     (host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())).then_some(port)
 }
 
-/// Reads files and directories; everything that cannot be read is a problem.
+/// Reads files, directories and standard input (`-`); everything that cannot be read is a problem.
 pub fn read_sources(paths: &[PathBuf]) -> Result<Vec<Arc<Source>>, Problems> {
     let mut problems = Problems::default();
     let mut sources = Vec::new();
@@ -63,7 +63,7 @@ pub fn read_sources(paths: &[PathBuf]) -> Result<Vec<Arc<Source>>, Problems> {
         for file in files {
             match read_file(&file) {
                 Ok(text) => {
-                    sources.push(Arc::new(Source::new(file.display().to_string(), text)));
+                    sources.push(Arc::new(Source::new(shown(&file), text)));
                 }
                 Err((message, help)) => problems.push(unreadable(message, help)),
             }
@@ -95,18 +95,36 @@ fn directory(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     files
 }
 
+/// `-`, as commands write standard input; a file of that name is `./-`.
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// How messages name a file.
+fn shown(path: &Path) -> String {
+    if is_stdin(path) {
+        "<stdin>".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
 fn read_file(path: &Path) -> Result<String, (String, Option<String>)> {
-    let shown = path.display();
-    let cannot = |error: std::io::Error| {
-        let help = (error.kind() == std::io::ErrorKind::NotFound)
+    let shown = shown(path);
+    let cannot = |error: io::Error| {
+        let help = (error.kind() == io::ErrorKind::NotFound)
             .then(|| "`hormesis init > hormesis.toml` writes one to start from".to_owned());
         (format!("cannot read {shown}: {error}"), help)
     };
     let mut bytes = Vec::new();
     // Bounded, so that a device or a pipe without end is refused and not read.
-    fs::File::open(path)
-        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(cannot)?;
+    let read = if is_stdin(path) {
+        let stdin = io::stdin().lock();
+        stdin.take(MOST_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(cannot)?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err((
             format!("{shown} is larger than {} MiB", MOST_BYTES >> 20),

@@ -40,7 +40,7 @@ pub struct RuleConfig {
     /// how many calls it hurts at most
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsConfig>,
-    /// whether it acts from the start; later it is armed and disarmed by command
+    /// whether it acts; this version has no command to arm it later
     #[serde(default = "yes")]
     pub armed: bool,
     /// decide and count, but touch nothing

@@ -32,7 +32,7 @@ impl Halt {
 
 /// The state directory could not be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} {}", path.display())]
+#[error("cannot {verb} {}: {source}", path.display())]
 pub struct StateError {
     verb: &'static str,
     path: PathBuf,

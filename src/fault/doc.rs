@@ -156,7 +156,7 @@ impl fmt::Display for FaultInfo {
 }
 
 /// Lines of at most 88 characters, indented by two.
-fn wrap(text: &str) -> String {
+pub(crate) fn wrap(text: &str) -> String {
     let mut out = String::from(" ");
     let mut width = 1;
     for word in text.split_whitespace() {

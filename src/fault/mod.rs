@@ -27,6 +27,7 @@ use crate::draw::Draws;
 use crate::effect::Effects;
 
 pub use complaint::Complaint;
+pub(crate) use doc::wrap;
 pub use doc::{Doc, FaultInfo, Parameter, Scope, render_markdown};
 pub use registry::{FaultConfig, registry};
 

@@ -25,6 +25,25 @@ pub struct BindError {
     pub source: io::Error,
 }
 
+impl BindError {
+    /// What would make it succeed, where that can be told.
+    pub fn help(&self) -> Option<&'static str> {
+        let is_path = self.address.starts_with('/');
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse if is_path => {
+                Some("something else has that path; choose another, or stop what listens there")
+            }
+            io::ErrorKind::AddrInUse => {
+                Some("another process listens there; choose another port, or stop it")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                Some("no interface of this machine has that address")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A bound listener, not served yet.
 #[derive(Debug)]
 pub struct Bound {

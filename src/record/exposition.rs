@@ -51,6 +51,8 @@ pub struct DeniedFigures {
     pub dry_run: u64,
     pub halt: u64,
     pub limit: u64,
+    /// A fault panicked when it was asked; its rule is disarmed.
+    pub panic: u64,
     pub schedule: u64,
     pub unreadable: u64,
 }
@@ -68,6 +70,7 @@ impl RuleFigures {
                 dry_run: read(&counters.denied_dry_run),
                 halt: read(&counters.denied_halt),
                 limit: read(&counters.denied_limit),
+                panic: read(&counters.denied_panic),
                 schedule: read(&counters.denied_schedule),
                 unreadable: read(&counters.denied_unreadable),
             },
@@ -81,11 +84,12 @@ impl RuleFigures {
 }
 
 impl DeniedFigures {
-    pub(crate) fn by_reason(self) -> [(&'static str, u64); 5] {
+    pub(crate) fn by_reason(self) -> [(&'static str, u64); 6] {
         [
             ("dry_run", self.dry_run),
             ("halt", self.halt),
             ("limit", self.limit),
+            ("panic", self.panic),
             ("schedule", self.schedule),
             ("unreadable", self.unreadable),
         ]

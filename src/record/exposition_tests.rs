@@ -48,6 +48,7 @@ fn scrape() -> Scrape {
     sizes.observe_millionths(2_250_000);
     let cell = RuleCell::new("slow".into(), true);
     cell.counters.denied_limit.store(4, Ordering::Relaxed);
+    cell.counters.denied_panic.store(1, Ordering::Relaxed);
     Scrape {
         version: "1.2.3",
         totals: registry.totals(),
@@ -123,6 +124,7 @@ fn values_are_in_base_units() {
         r#"hormesis_energy_joules_total{meter="rapl",domain="package",outcome="ok",listener="chat",rule=""} 2.25"#,
         r#"hormesis_faults_total{rule="sl\"ow\\\n",fault="delay",result="superseded"} 1"#,
         r#"hormesis_rule_denied_total{rule="slow",reason="limit"} 4"#,
+        r#"hormesis_rule_denied_total{rule="slow",reason="panic"} 1"#,
         r#"hormesis_call_energy_joules_bucket{le="1.0",outcome="ok"} 0"#,
         r#"hormesis_call_energy_joules_bucket{le="3.0",outcome="ok"} 1"#,
         r#"hormesis_call_energy_joules_sum{outcome="ok"} 2.25"#,

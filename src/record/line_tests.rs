@@ -94,7 +94,7 @@ fn full_energy() -> EnergyLine {
         low: Some(MicroJoules(2_900_000)),
         high: Some(MicroJoules(3_300_000)),
         tier: Some("measured"),
-        split: "cpu-time",
+        split: "upstream-active",
         windows: 9,
         gap_ms: 0,
         meters: vec!["rapl/package-0".into()],

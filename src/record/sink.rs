@@ -127,6 +127,14 @@ fn write_stdout(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Opens the log's file once, as the writer will, where it has one.
+pub(crate) fn probe(settings: &LogSettings) -> io::Result<()> {
+    match &settings.file {
+        Some(path) => open(path).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// `NAME`, and its predecessors `NAME.1` (the latest) to `NAME.<keep>`.
 #[derive(Debug)]
 struct Rotating {

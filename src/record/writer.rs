@@ -12,7 +12,7 @@ use rtrb::{Consumer, RingBuffer};
 use crate::record::correlate::Correlator;
 use crate::record::line::render;
 use crate::record::sender::{Line, Shared};
-use crate::record::sink::{Flushed, Sink};
+use crate::record::sink::{Flushed, Sink, probe};
 use crate::record::{DecisionLevel, LogSettings, RecordSender};
 
 /// Lines that one sender can be ahead of the writer.
@@ -73,6 +73,17 @@ impl DecisionLog {
             shared,
             writer,
         })
+    }
+
+    /// Tries the file, for a start that is to fail where it cannot be opened.
+    ///
+    /// # Errors
+    /// Where lines are wanted and the file cannot be opened.
+    pub fn probe(settings: &LogSettings) -> io::Result<()> {
+        match settings.decisions {
+            DecisionLevel::Off => Ok(()),
+            _ => probe(settings),
+        }
     }
 
     /// An end for one more thread.

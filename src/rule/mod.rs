@@ -28,6 +28,7 @@ pub use listener::{Candidates, ListenerRules};
 pub use matcher::{HostMatcher, Matcher, PathMatcher, Pattern, Range, Subject, TextMatcher};
 pub use schedule::Schedule;
 pub use select::Select;
+pub(crate) use select::parameters;
 pub use set::{RuleSet, Setting};
 pub use spec::{FaultSpec, RuleSpec};
 pub use trigger::{Nth, Pull, Trigger};

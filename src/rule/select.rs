@@ -238,7 +238,7 @@ pub(super) fn host_name(host: &str) -> String {
 }
 
 /// The parameters of a query, decoded.
-pub(super) fn parameters(
+pub(crate) fn parameters(
     query: Option<&str>,
 ) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
     query

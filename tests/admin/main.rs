@@ -344,7 +344,23 @@ fn a_unix_socket_is_the_owners_alone() {
     ask("Origin: http://whatever").refused(403);
     let second = Admin::bind(&AdminBind::Unix(path.clone()), None);
     assert!(matches!(second, Err(BindError::Admin { .. })), "{second:?}");
+    let help = second.unwrap_err().help().unwrap();
+    assert!(!help.contains("port"), "{help}");
     thread.stop();
+    assert!(!path.exists());
+}
+
+#[test]
+fn an_admin_api_that_is_never_served_leaves_no_socket() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("admin.sock");
+    let bind = AdminBind::Unix(path.clone());
+    let admin = Admin::bind(&bind, None).unwrap();
+    assert!(path.exists());
+    drop(admin);
+    assert!(!path.exists());
+    let served = Served::start(None);
+    Admin::bind(&bind, Some(served.health)).unwrap_err();
     assert!(!path.exists());
 }
 
@@ -368,7 +384,11 @@ fn the_admin_api_binds_loopback_only_and_says_what_to_do_when_the_port_is_taken(
     }
     let served = Served::start(None);
     let taken = Admin::bind(&AdminBind::Tcp(served.admin), None).unwrap_err();
-    assert!(taken.to_string().contains("--admin 127.0.0.1:0"), "{taken}");
+    let help = taken.help().unwrap();
+    assert!(help.contains("--admin 127.0.0.1:0"), "{help}");
+    let taken = Admin::bind(&AdminBind::Off, Some(served.health)).unwrap_err();
+    let help = taken.help().unwrap();
+    assert!(help.contains("port") && !help.contains("--admin"), "{help}");
     assert!(
         Admin::bind(&AdminBind::Off, None)
             .unwrap()

@@ -126,6 +126,7 @@ impl Answer {
     /// Asserts an error in the form that all errors have.
     pub(crate) fn refused(&self, status: u16) {
         assert_eq!(self.status, status, "{self:?}");
+        assert!(self.body.ends_with("}\n"), "{self:?}");
         let body = self.json();
         for field in ["error", "help"] {
             assert!(

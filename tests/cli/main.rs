@@ -2,6 +2,7 @@
 
 mod sandbox;
 mod shipped;
+mod start;
 
 use std::io::{Read, Write};
 
@@ -178,7 +179,8 @@ fn a_mistyped_flag_is_answered_with_the_one_that_was_meant() {
 
       tip: a similar argument exists: '--upstream'
 
-    Usage: hormesis run --upstream <URL> [CONFIG]...
+    Usage: hormesis run [OPTIONS] <CONFIG>...
+           hormesis run [OPTIONS] --upstream <URL> --listen <ADDRESS>
 
     For more information, try '--help'.
     ");
@@ -192,7 +194,8 @@ fn run_needs_a_file_or_an_upstream() {
     error: the following required arguments were not provided:
       <CONFIG>...
 
-    Usage: hormesis run <CONFIG>...
+    Usage: hormesis run [OPTIONS] <CONFIG>...
+           hormesis run [OPTIONS] --upstream <URL> --listen <ADDRESS>
 
     For more information, try '--help'.
     ");
@@ -351,10 +354,10 @@ fn every_rule_is_explained() {
       model = "llama-3", operation = "chat.completions", stream = false
 
     rule `other-tenants`
-      not selected does not hold or is not known: headers.x-tenant = {"not":"canary"}; method = "GET"
+      not selected method is "POST", wants "GET"; headers.x-tenant is "canary", wants {"not":"canary"}
 
     rule `streams-wait`
-      not selected does not hold or is not known: stream = true
+      not selected stream is false, wants true
 
     rule `later`
       denied       by schedule; draw 65.4769% < 100%

@@ -1,6 +1,7 @@
 //! Runs the binary in a directory of its own.
 
 use std::fmt::Write;
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -31,14 +32,27 @@ impl Sandbox {
 
     /// The same as data.
     pub(crate) fn output(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_hormesis"))
+        let mut command = self.command(arguments);
+        command.output().expect("the binary starts")
+    }
+
+    /// The same as [`Self::run`], with a file of this directory as standard input.
+    pub(crate) fn run_with(&self, stdin: &str, arguments: &[&str]) -> String {
+        let stdin = File::open(self.path(stdin)).expect("a file");
+        let output = self.command(arguments).stdin(stdin).output();
+        told(&output.expect("the binary starts"))
+    }
+
+    /// The binary in this directory, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hormesis"));
+        command
             .args(arguments)
             .current_dir(self.0.path())
             .env_clear()
             .env("SET_FOR_TESTS", "127.0.0.1:0")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary starts")
+            .stdin(Stdio::null());
+        command
     }
 }
 

@@ -117,7 +117,7 @@ def test_a_second_sigterm_ends_it_at_once(sidecar, upstream):
         wait_until(lambda: not accepts(it.port), what="the listener closed")
         assert it.child.running, "it waits for the call"
         it.child.signal(signal.SIGTERM)
-        it.child.wait(5)
+        assert it.child.wait(5) == 143
 
 
 def test_a_port_in_use_names_the_line(binary, tmp_path, upstream):

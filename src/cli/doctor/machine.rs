@@ -8,11 +8,14 @@ use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
 
-/// Ten thousand client connections and as many to upstreams.
-const DESCRIPTORS: u64 = 20_480;
+/// What the process opens beside connections.
+const OWN_DESCRIPTORS: u64 = 64;
 
-pub(super) fn findings() -> Vec<Finding> {
-    vec![kernel(), cores(), quota(), descriptors()]
+/// `connections` as all listeners together take at most.
+pub(super) fn findings(connections: u64) -> Vec<Finding> {
+    // The soft limit is raised at start, as far as this one.
+    let limit = getrlimit(Resource::Nofile).maximum;
+    vec![kernel(), cores(), quota(), descriptors(limit, connections)]
 }
 
 fn kernel() -> Finding {
@@ -63,27 +66,41 @@ fn cpu_max(own: &str, read: impl Fn(&Path) -> Option<String>) -> Option<f64> {
         .min_by(f64::total_cmp)
 }
 
-fn descriptors() -> Finding {
-    let limit = getrlimit(Resource::Nofile);
-    match limit.current {
-        Some(current) if current < DESCRIPTORS => Finding::lacking(
+/// A connection takes two: the client's and the upstream's.
+fn descriptors(limit: Option<u64>, connections: u64) -> Finding {
+    let wanted = connections
+        .saturating_mul(2)
+        .saturating_add(OWN_DESCRIPTORS);
+    match limit {
+        Some(limit) if limit < wanted => Finding::lacking(
             "files",
             format!(
-                "{current} open files at most: about {} connections",
-                current / 2
+                "{limit} open files at most: about {} connections, and the listeners take {connections}",
+                limit.saturating_sub(OWN_DESCRIPTORS) / 2
             ),
             Some(format!(
-                "ulimit -n {DESCRIPTORS} (systemd: LimitNOFILE={DESCRIPTORS})"
+                "ulimit -n {wanted} (systemd: LimitNOFILE={wanted}), or less [limits] connections_per_listener"
             )),
         ),
-        Some(current) => Finding::fine("files", format!("{current} open files at most")),
+        Some(limit) => Finding::fine("files", format!("{limit} open files at most")),
         None => Finding::fine("files", "no limit on open files"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::State;
     use super::*;
+
+    #[test]
+    fn open_files_are_measured_by_the_connections_that_are_allowed() {
+        let state = |limit, connections| descriptors(limit, connections).state;
+        assert_eq!(state(Some(1024), 480), State::Fine);
+        assert_eq!(state(Some(1024), 481), State::Lacking);
+        assert_eq!(state(None, u64::MAX), State::Fine);
+        let fix = descriptors(Some(1024), 10_000).fix.unwrap();
+        assert!(fix.contains("ulimit -n 20064"), "{fix}");
+    }
 
     #[test]
     fn the_tightest_quota_of_the_hierarchy_counts() {

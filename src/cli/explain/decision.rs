@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::request::Request;
-use super::unmet::unmet;
+use super::unmet::{Unmet, unmet};
 use crate::call::{Call, Description, Found, Moment};
 use crate::effect::{Effect, Fate};
 use crate::protocol::look::Look;
@@ -35,7 +35,7 @@ pub(super) struct RuleFate<'a> {
     /// Where it selects the call.
     pub(super) verdict: Option<Verdict>,
     /// The conditions that do not hold, or cannot be known.
-    pub(super) unmet: Vec<String>,
+    pub(super) unmet: Vec<Unmet>,
 }
 
 impl<'a> Explanation<'a> {
@@ -61,7 +61,13 @@ impl<'a> Explanation<'a> {
         };
         let found = describe(snapshot, protocol, request, &mut call);
         call.found = &found;
-        let (decision, rules) = decide_all(snapshot, listener, &call, moment);
+        let (decision, rules) = decide_all(
+            snapshot,
+            listener,
+            &call,
+            moment,
+            request.recorded.is_some(),
+        );
         let mut course = Course::new(decision.plan, snapshot.safety.max_faults_per_call);
         end_at_terminal(&mut course);
         let steps = course.into_steps();
@@ -116,6 +122,7 @@ fn decide_all<'a>(
     listener: usize,
     call: &Call<'_>,
     moment: Moment,
+    recorded: bool,
 ) -> (Decision, Vec<RuleFate<'a>>) {
     let rules = &snapshot.rules;
     let selecting: SmallVec<[u32; 8]> = rules
@@ -144,7 +151,7 @@ fn decide_all<'a>(
             let verdict = decision.verdicts.iter().find(of_rule).cloned();
             let unmet = match verdict {
                 Some(_) => Vec::new(),
-                None => unmet(spec, call),
+                None => unmet(spec, call, recorded),
             };
             RuleFate {
                 spec,

@@ -23,7 +23,7 @@ use crate::units::{Seed, Span};
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub(super) struct ExplainArguments {
-    /// A file, or a directory of *.toml files.
+    /// A file, a directory of *.toml files, or `-` for standard input.
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
 

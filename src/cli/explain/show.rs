@@ -72,7 +72,8 @@ fn verdict(rule: &RuleFate<'_>) -> (&'static str, String) {
                 "it is not armed".to_owned()
             }
         } else {
-            format!("does not hold or is not known: {}", rule.unmet.join("; "))
+            let told: Vec<String> = rule.unmet.iter().map(ToString::to_string).collect();
+            told.join("; ")
         };
         return ("not selected", why);
     };

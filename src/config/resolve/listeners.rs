@@ -65,7 +65,20 @@ fn listener(
         .names
         .index(located, "upstream", &config.upstream, problems);
     let protocol = match &config.protocol {
-        Some(name) => protocol(located, "protocol", name, problems),
+        Some(name) => {
+            let protocol = protocol(located, "protocol", name, problems);
+            if let (Some(ProtocolSpec::Http(asked, _)), Some(index)) = (protocol, upstream)
+                && let Some(speaks) = around.upstreams[index].speaks()
+            {
+                let message = format!(
+                    "upstream `{}` speaks {speaks}, not {asked}",
+                    config.upstream
+                );
+                let help = "leave `protocol` out: it is carried as plain bytes".to_owned();
+                located.error(problems, "protocol", message, help);
+            }
+            protocol
+        }
         None => upstream.and_then(|index| implied(&around.upstreams[index], problems)),
     };
     let routes: Option<Vec<_>> = (0..config.routes.len())
@@ -167,6 +180,14 @@ fn route(
     let upstream = around
         .names
         .index(located, &at("upstream"), &config.upstream, problems);
+    if let Some(speaks) = upstream.and_then(|index| around.upstreams[index].speaks()) {
+        let message = format!(
+            "upstream `{}` speaks {speaks}: no route leads there",
+            config.upstream
+        );
+        let help = format!("give {speaks} a listener of its own");
+        located.error(problems, &at("upstream"), message, help);
+    }
     Some(RouteSpec {
         host: config.host.as_ref().map(|it| it.to_ascii_lowercase()),
         path,

@@ -31,6 +31,15 @@ pub(super) fn resolve(
         seen.entry(&rule.name)
             .or_insert_with(|| located.node.place("name"));
         let watched = watched(located, &names, listeners, problems);
+        if !rule.armed {
+            let message = format!(
+                "rule `{}` never acts: this version has no command to arm it",
+                rule.name
+            );
+            let help =
+                "write `armed = true`, or `dry_run = true` to see what it would hit".to_owned();
+            problems.warning(Some(located.node.place("armed")), message, help);
+        }
         match rule.resolve() {
             Ok(spec) => {
                 if let Some(watched) = watched {

@@ -1,14 +1,19 @@
 //! What is read once at start, and the limits that hold whatever rules say.
 
+use std::path::Path;
+
 use super::binds::Binds;
 use super::upstreams::Upstream;
 use crate::config::admin::parse_health;
 use crate::config::document::Document;
 use crate::config::safety::{glob_set, path_glob};
+use crate::config::tree::Located;
 use crate::config::{
     AdminConfig, EnergyConfig, Inputs, LogConfig, Problems, SafetyConfig, parse_admin,
 };
-use crate::snapshot::{AdminBind, Bind, EnergySettings, LogSettings, Safety, Settings};
+use crate::snapshot::{
+    AdminBind, Bind, EnergySettings, LogSettings, Safety, SettingPlace, Settings,
+};
 
 /// More threads than this serve nobody.
 const MOST_WORKERS: usize = 256;
@@ -68,17 +73,45 @@ pub(super) fn resolve(
         );
     }
     let log = document.log.as_ref();
+    let log_place = place(log, "file");
+    log_folder(document, problems);
     Some(Settings {
         workers: document.workers.as_ref().map(|it| it.value),
         state_dir: document.state_dir.as_ref().map(|it| it.value.clone()),
         admin: admin?,
+        admin_place: place(document.admin.as_ref(), "bind"),
         health,
+        health_place: place(document.health.as_ref(), "bind"),
+        log_place,
         log: log.map_or_else(
             || LogSettings::from(&LogConfig::default()),
             |it| LogSettings::from(&it.value),
         ),
         energy: energy(document, upstreams, problems),
     })
+}
+
+/// Where a part of a section stands.
+fn place<T>(section: Option<&Located<'_, T>>, path: &str) -> SettingPlace {
+    section.map_or(SettingPlace::Default, |it| {
+        let place = it.node.place(path);
+        SettingPlace::Config(place.source.place(&place.span))
+    })
+}
+
+/// The sidecar makes the file and not the folder. Only a warning: a configuration may be checked
+/// elsewhere than it is run.
+fn log_folder(document: &Document<'_>, problems: &mut Problems) {
+    let Some(located) = &document.log else { return };
+    let folder = located.value.file.as_deref().and_then(Path::parent);
+    if let Some(folder) = folder
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        let message = format!("there is no folder {}: `run` would fail", folder.display());
+        let help = format!("mkdir -p {}", folder.display());
+        problems.warning(Some(located.node.place("file")), message, help);
+    }
 }
 
 fn admin(document: &Document<'_>, binds: &mut Binds, problems: &mut Problems) -> Option<AdminBind> {

@@ -18,6 +18,16 @@ pub(super) struct Upstream {
     pub(super) energy: UpstreamSource,
 }
 
+impl Upstream {
+    /// What it speaks by its scheme, where that is surely no HTTP.
+    pub(super) fn speaks(&self) -> Option<&'static str> {
+        match self.carried {
+            Some((Carried::TcpFor(name), _)) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 pub(super) fn resolve(document: &Document<'_>, problems: &mut Problems) -> Vec<Upstream> {
     document
         .upstreams
