@@ -8,7 +8,7 @@ from support.net import Connection, now
 # Both ends keep the kernel's clock, but may be scheduled late themselves. That makes single gaps
 # look wrong, so those are tried again. It never makes an event come too early, so that no delay is
 # short is held in every try.
-TRIES = 4
+TRIES = 8
 CLIENT_JITTER = 0.0005
 
 
