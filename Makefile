@@ -46,7 +46,9 @@ lint: ## formatting, clippy without warnings, licences and sources where cargo-d
 fmt: ## format the Rust code
 	$(CARGO) fmt
 
-docs: ## the library's documentation, every link checked
+docs: ## write the generated pages under docs/, then the library's documentation, every link checked
+	HORMESIS_WRITE_DOCS=1 $(CARGO) test --locked --lib record::
+	HORMESIS_WRITE_DOCS=1 $(CARGO) test --locked --test reference --test cli
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
 
 bench: ## time the hot paths

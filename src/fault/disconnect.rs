@@ -60,8 +60,9 @@ impl Kind for DisconnectConfig {
     const DOC: Doc = Doc {
         summary: "ends the connection",
         does: "The connection to the client ends at one place, with a reset or with an orderly end that leaves the answer \
-               unfinished: `end` with \"fin\" sends the whole body but not the mark that it is whole. Upstream the call \
-               is given up as if the client had left.",
+               unfinished: `end` with \"fin\" sends the whole body but not the mark that it is whole. A body that has neither \
+               a length nor chunks ends with its connection: cut by \"fin\" it looks whole to the client, so use \"rst\" to \
+               be seen. Upstream the call is given up as if the client had left.",
         stands_for: "A crashed or killed server, a load balancer's idle time-out, a network that drops state.",
         examples: &[
             r#"[[rules]]

@@ -83,7 +83,8 @@ impl Kind for TruncateConfig {
         summary: "cuts a body short",
         does: "The body ends after so many bytes, units or tokens, or after a share of its length. With \
                length = \"keep\" it breaks off before its announced end; with \"fix\" it is a whole message that has \
-               less in it. A body that ends before the cut is left alone.",
+               less in it. Where nothing announces an end, neither a length nor chunks, a body cut with \"keep\" looks \
+               whole to the client, too. A body that ends before the cut is left alone.",
         stands_for: "A proxy with too small a buffer, a server killed while it writes, a generation that stops early \
                      without saying so (\"fix\").",
         examples: &[
