@@ -51,8 +51,8 @@ docs: ## write the generated pages under docs/, then the library's documentation
 	HORMESIS_WRITE_DOCS=1 $(CARGO) test --locked --test reference --test cli
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
 
-bench: ## time the hot paths
-	$(CARGO) bench --locked $(ARGS)
+bench: ## time the hot paths (ARGS=decide for a part)
+	$(CARGO) bench --locked --bench hot_paths -- $(ARGS)
 
 fuzz-smoke: ## a minute of each fuzz target (needs cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is not installed (cargo install cargo-fuzz)" >&2; exit 1; }

@@ -35,6 +35,7 @@ pub(super) struct DemoArguments {
 
 pub(super) fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let ending = demo::run(&DemoOptions {
+        program: program(),
         seed: arguments.seed,
         out: arguments.out,
         keep: arguments.keep,
@@ -44,6 +45,20 @@ pub(super) fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
         Ending::Finished => Exit::Fine.into(),
         Ending::Interrupted => INTERRUPTED.into(),
     })
+}
+
+/// As it was called, so that the same word calls it again: seen from the current folder.
+fn program() -> PathBuf {
+    let called = std::env::args_os().next().filter(|it| !it.is_empty());
+    let called = called.map_or_else(|| PathBuf::from("hormesis"), PathBuf::from);
+    let below = std::env::current_dir()
+        .ok()
+        .and_then(|folder| Some(called.strip_prefix(folder).ok()?.to_owned()));
+    match below {
+        // A bare name would be looked for in the PATH.
+        Some(below) => PathBuf::from(".").join(below),
+        None => called,
+    }
 }
 
 /// The model server of the demo: options as a line of JSON on standard input, its end as its end.

@@ -47,7 +47,7 @@ pub(super) fn gather(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: humantime::format_rfc3339_seconds(started).to_string(),
         seed: play.seed,
-        command: format!("hormesis demo --seed {}", play.seed),
+        command: play.command.clone(),
         seconds: load.seconds,
         total: load.total,
         reasons: load.reasons,
@@ -144,6 +144,7 @@ fn rules(status: &Status) -> Vec<RuleCount> {
                 does: plan.does.to_owned(),
                 selected: told.selected,
                 hit: told.hit,
+                outside: told.denied.schedule,
                 applied: told.applied,
             })
         })

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::children::Stage;
 use super::error::DemoError;
 use super::scenario::{EVERY_S, infer_body};
+use super::shell::quote;
 use super::story::{Play, write};
 
 /// Prints the commands and waits until a process ends, or for ever.
@@ -13,10 +14,11 @@ pub(super) async fn stay(stage: &mut Stage, play: &Play) -> Result<(), DemoError
     write(&body, &infer_body(play.seed, 2))?;
     let chat = r#"{"model":"river-letters","stream":true,"messages":[{"role":"user","content":"who lives by the river"}]}"#;
     let text = format!(
-        "\nEverything stays up until Ctrl-C; the rules come back for 10 s of every {EVERY_S} s. Try:\n\n\
-         curl -N http://{chat_address}/v1/chat/completions -H 'content-type: application/json' -d '{chat}'\n\n\
-         curl http://{infer}/v2/models/digits/infer -H 'content-type: application/json' -d @{body}\n\n\
-         curl http://{admin}/status; curl -X POST http://{admin}/halt\n",
+        "\nEverything stays up until Ctrl-C; the rules come back for 10 s of every {EVERY_S} s, and \
+         http://{admin}/status\ntells what they did. To ask, to classify, to end every fault:\n\n\
+         curl -N http://{chat_address}/v1/chat/completions -H 'content-type: application/json' -d '{chat}'\n\
+         curl http://{infer}/v2/models/digits/infer -H 'content-type: application/json' -d @{body}\n\
+         curl -X POST http://{admin}/halt\n",
         chat_address = play.chat,
         infer = play.infer,
         body = quote(&body.display().to_string()),
@@ -34,26 +36,5 @@ pub(super) async fn stay(stage: &mut Stage, play: &Play) -> Result<(), DemoError
             death = model_server.death() => Err(death),
         },
         _ => Ok(()),
-    }
-}
-
-/// One word of a shell.
-fn quote(text: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
-    if text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_reads_the_quoted_word_back() {
-        assert_eq!(quote("/tmp/a.json"), "/tmp/a.json");
-        assert_eq!(quote("/tmp/it's"), r"'/tmp/it'\''s'");
     }
 }

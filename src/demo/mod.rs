@@ -8,6 +8,7 @@ mod keep;
 pub mod model_server;
 mod scenario;
 mod screen;
+mod shell;
 mod status;
 mod story;
 
@@ -25,6 +26,8 @@ use self::children::Stage;
 /// What a user can choose.
 #[derive(Clone, Debug, Default)]
 pub struct DemoOptions {
+    /// The program as it was called, for the command that repeats the run.
+    pub program: PathBuf,
     /// Drawn where absent.
     pub seed: Option<u64>,
     /// Where reports and logs go; a new folder among the system's temporary files where absent.

@@ -38,7 +38,13 @@ pub(super) struct RuleStatus {
     pub(super) name: String,
     pub(super) selected: u64,
     pub(super) hit: u64,
+    pub(super) denied: DeniedStatus,
     pub(super) applied: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct DeniedStatus {
+    pub(super) schedule: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -19,6 +19,7 @@ use super::keep;
 use super::model_server::{Announcement, ModelServerOptions};
 use super::scenario::{self, END_S, Places, QUIET_S};
 use super::screen::Screen;
+use super::shell::again;
 use super::status::{Status, is_ready};
 
 /// Training takes about a second; this allows for a busy machine.
@@ -29,6 +30,8 @@ const ATTEMPTS: u32 = 3;
 /// Everything that a play needs to know of itself.
 pub(super) struct Play {
     pub(super) seed: u64,
+    /// What repeats it.
+    pub(super) command: String,
     pub(super) folder: PathBuf,
     pub(super) admin: SocketAddr,
     pub(super) chat: SocketAddr,
@@ -48,6 +51,7 @@ pub(super) async fn tell(options: &DemoOptions, stage: &mut Stage) -> Result<(),
     let status = Status::read(admin).await?;
     let play = Play {
         seed,
+        command: again(&options.program, seed, options.out.as_deref()),
         admin,
         chat: status.address("chat")?,
         infer: status.address("infer")?,

@@ -67,6 +67,8 @@ pub struct RuleCount {
     pub does: String,
     pub selected: u64,
     pub hit: u64,
+    /// Hits outside the rule's time, which the schedule lets pass.
+    pub outside: u64,
     pub applied: u64,
 }
 

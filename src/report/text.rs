@@ -20,15 +20,16 @@ pub(super) fn render(out: &mut String, run: &Run) -> std::fmt::Result {
     let width = width.unwrap_or(0).max(4);
     writeln!(
         out,
-        "\n{:<width$} {:>8} {:>6} {:>8}  does",
-        "rule", "selected", "hit", "applied"
+        "\n{:<width$} {:>8} {:>6} {:>16} {:>8}  does",
+        "rule", "selected", "hit", "outside its time", "applied"
     )?;
     for rule in &run.rules {
         let (name, does) = (&rule.name, &rule.does);
         let (selected, hit, applied) = (rule.selected, rule.hit, rule.applied);
+        let outside = rule.outside;
         writeln!(
             out,
-            "{name:<width$} {selected:>8} {hit:>6} {applied:>8}  {does}"
+            "{name:<width$} {selected:>8} {hit:>6} {outside:>16} {applied:>8}  {does}"
         )?;
     }
     write_energy(out, run)?;

@@ -94,6 +94,19 @@ fn the_verdict_leads_every_report() {
 }
 
 #[test]
+fn hits_that_did_nothing_are_accounted_for() {
+    let run = run();
+    for rule in &run.rules {
+        assert!(rule.outside > 0, "{}: drawn in every phase", rule.name);
+        assert!(rule.outside + rule.applied <= rule.hit, "{}", rule.name);
+    }
+    for format in [Format::Html, Format::Text] {
+        let text = format.render(&run).unwrap();
+        assert!(text.contains("outside its time"), "{}", format.name());
+    }
+}
+
+#[test]
 fn what_was_written_reads_back() {
     let run = run();
     let json = Format::Json.render(&run).unwrap();

@@ -6,7 +6,9 @@ use crate::report::run::{Phase, Run, failed_share, joules};
 
 pub(super) const PHASES_SUB: &str =
     "Latencies are those of calls that succeeded, exact over the phase, to three digits.";
-pub(super) const RULES_SUB: &str = "selected: the rule looked at the call; hit: its draw said yes; applied: the effect was carried out.";
+pub(super) const RULES_SUB: &str = "Over the whole run. selected: the rule looked at the call; hit: its draw said yes; \
+     outside its time: such a call came before or after the fault, so it passed; applied: the effect was carried out. \
+     What is left of the hits never came to it: the answer was over, or broken by another rule, before that.";
 
 pub(super) fn phases(run: &Run) -> String {
     let rows: String = run.phases.iter().map(phase).collect();
@@ -63,13 +65,13 @@ pub(super) fn rules(run: &Run) -> String {
     let mut rows = String::new();
     for rule in &run.rules {
         let (name, does) = (escape(&rule.name), escape(&rule.does));
-        let counts = [rule.selected, rule.hit, rule.applied].map(|it| it.to_string());
+        let counts = [rule.selected, rule.hit, rule.outside, rule.applied].map(|it| it.to_string());
         let counts = cells("td", counts.iter().map(String::as_str));
         let words = ["<td>", &name, "</td><td class=\"words\">", &does, "</td>"].concat();
         rows += &["<tr>", &words, &counts, "</tr>"].concat();
     }
     let head = "<tr><th>rule</th><th class=\"words\">what it does</th>\
-                <th>selected</th><th>hit</th><th>applied</th></tr>";
+                <th>selected</th><th>hit</th><th>outside its time</th><th>applied</th></tr>";
     format!("<div class=\"scroll\"><table>{head}{rows}</table></div>")
 }
 
