@@ -169,7 +169,7 @@ impl Phase {
     }
 }
 
-/// How a call ended, told by its first cause. The order is the precedence of energy.md §4.
+/// How a call ended, told by its first cause. The order is their precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {

@@ -153,7 +153,7 @@ pub struct Safety {
     pub dry_run: bool,
 }
 
-/// Limits against slow or greedy peers (reliability.md, "Defaults").
+/// Limits against slow or greedy peers.
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub header_timeout: Duration,

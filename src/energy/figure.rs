@@ -1,4 +1,4 @@
-//! The figure of one call (energy.md §4).
+//! The figure of one call (`docs/energy.md`).
 
 use std::sync::Arc;
 

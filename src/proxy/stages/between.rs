@@ -1,4 +1,4 @@
-//! Waits between units: a server that is slower by d at each unit (config-and-faults.md §3).
+//! Waits between units: a server that is slower by d at each unit.
 
 use std::rc::Rc;
 use std::time::Duration;
