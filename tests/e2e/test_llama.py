@@ -111,6 +111,9 @@ delay = { at = "first-token", fixed = "300ms" }
     assert content_at - answer.head_at >= 0.300
     # Head and role event came when the server sent them, not with the first content.
     assert role_at - answer.head_at < 0.150
+    # The wait is the first content's alone: no later gap has any of it.
+    times = [at for at, _ in events[1:]]
+    assert max(later - earlier for earlier, later in zip(times, times[1:])) < 0.150
     texts = [chat.data(event)["choices"][0]["delta"].get("content") for _, event in events[:-1]]
     assert texts == [chat.data(event)["choices"][0]["delta"].get("content") for _, event in direct.events()[:-1]]
     record = it.wait_decisions(1)[0]
