@@ -3,6 +3,7 @@
 //! connection costs its socket and nothing else.
 
 use std::cell::RefCell;
+use std::fmt::Debug;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::{Deref, DerefMut};
@@ -138,11 +139,27 @@ impl DerefMut for Buffer {
     }
 }
 
-/// A connected stream of either family.
+/// A connected stream.
 #[derive(Debug)]
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Carried by another one: TLS, or one stream of an HTTP/2 connection.
+    Over(Box<dyn Transport>),
+}
+
+/// A stream that is carried by another one. What it has read of that and not given out yet is what
+/// sets it apart from a socket: readiness must tell of it.
+pub trait Transport: AsyncRead + AsyncWrite + Debug + Unpin {
+    /// Ready where a read would give something: bytes, the end or an error.
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Whether it is known, without a system call, that the peer sends nothing more and that
+    /// nothing of it is left to read.
+    fn is_read_closed(&mut self) -> bool;
+
+    /// Makes the coming drop an abort that the peer can tell from an orderly end.
+    fn reset_on_close(&mut self);
 }
 
 /// A socket that both directions of one task use; neither is polled while the other is.
@@ -158,6 +175,7 @@ impl Stream {
         match &mut *self.0.borrow_mut() {
             Socket::Tcp(stream) => act(Pin::new(stream)),
             Socket::Unix(stream) => act(Pin::new(stream)),
+            Socket::Over(stream) => act(Pin::new(stream)),
         }
     }
 
@@ -190,9 +208,10 @@ impl Stream {
     }
 
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &*self.0.borrow() {
+        match &mut *self.0.borrow_mut() {
             Socket::Tcp(stream) => stream.poll_read_ready(context),
             Socket::Unix(stream) => stream.poll_read_ready(context),
+            Socket::Over(stream) => stream.poll_readable(context),
         }
     }
 
@@ -208,7 +227,19 @@ impl Stream {
             }
             bytes = &bytes[written..];
         }
-        Ok(())
+        self.flush().await
+    }
+
+    /// Sends on what a carrying stream may have taken and kept. A socket keeps nothing.
+    pub async fn flush(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_flush(context)).await
+    }
+
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.0.borrow_mut() {
+            Socket::Tcp(_) | Socket::Unix(_) => Poll::Ready(Ok(())),
+            Socket::Over(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     /// Writes a head and the body bytes behind it in one system call where the socket takes them.
@@ -226,6 +257,7 @@ impl Stream {
             self.write_all(&head[written..]).await?;
             return self.write_all(body).await;
         }
+        // Also where nothing is left: it flushes.
         self.write_all(&body[written - head.len()..]).await
     }
 
@@ -243,9 +275,10 @@ impl Stream {
         let closed =
             |ready: io::Result<tokio::io::Ready>| ready.is_ok_and(tokio::io::Ready::is_read_closed);
         let readable = Interest::READABLE;
-        match &*self.0.borrow() {
+        match &mut *self.0.borrow_mut() {
             Socket::Tcp(stream) => poll_once(stream.ready(readable)).is_some_and(closed),
             Socket::Unix(stream) => poll_once(stream.ready(readable)).is_some_and(closed),
+            Socket::Over(stream) => stream.is_read_closed(),
         }
     }
 
@@ -265,9 +298,13 @@ impl Stream {
 
     /// Makes the coming close send RST, so that the peer sees ECONNRESET and not an orderly end.
     pub fn reset_on_close(&self) {
-        if let Socket::Tcp(stream) = &*self.0.borrow() {
+        match &mut *self.0.borrow_mut() {
             // A failure leaves an orderly close, which is all that a unix socket has anyway.
-            ignore(socket2::SockRef::from(&stream.as_fd()).set_linger(Some(Duration::ZERO)));
+            Socket::Tcp(stream) => {
+                ignore(socket2::SockRef::from(&stream.as_fd()).set_linger(Some(Duration::ZERO)));
+            }
+            Socket::Unix(_) => {}
+            Socket::Over(stream) => stream.reset_on_close(),
         }
     }
 }

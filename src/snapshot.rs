@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use globset::GlobSet;
@@ -43,6 +44,40 @@ pub struct ListenerSpec {
     pub hide_origin: bool,
     /// What is observed of calls that no rule touches.
     pub observe: Observe,
+    /// What the workers count together; a reload hands it on to the listener of the same name.
+    pub state: Arc<ListenerState>,
+}
+
+/// What all workers count together of one listener, over all generations that have it.
+#[derive(Debug, Default)]
+pub struct ListenerState {
+    calls: AtomicU64,
+    pub connections: AtomicUsize,
+}
+
+impl ListenerState {
+    /// The number of the next call: taken when its head is parsed, the same whatever worker.
+    pub fn next_call(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Snapshot {
+    /// Takes over what lives longer than one generation: the state of each listener, by name.
+    pub fn adopt(&mut self, previous: &Self) {
+        for listener in &mut self.listeners {
+            let same = |it: &&ListenerSpec| it.name == listener.name;
+            if let Some(known) = previous.listeners.iter().find(same) {
+                listener.state = Arc::clone(&known.state);
+            }
+        }
+    }
+
+    /// The place of a listener, by the state that all its generations share.
+    pub fn place_of(&self, state: &Arc<ListenerState>) -> Option<usize> {
+        let mut listeners = self.listeners.iter();
+        listeners.position(|it| Arc::ptr_eq(&it.state, state))
+    }
 }
 
 impl ListenerSpec {

@@ -27,6 +27,7 @@ fn snapshot(generation: u64, cells: &[&Arc<RuleCell>]) -> Arc<Snapshot> {
             routes: Vec::new(),
             hide_origin: false,
             observe: Observe::default(),
+            state: Arc::default(),
         }],
         upstreams: Vec::new(),
         rules: Arc::new(RuleSet::of_cells(cells.iter().copied().cloned().collect())),

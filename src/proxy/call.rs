@@ -21,14 +21,17 @@ use crate::proxy::rescue::Failure;
 use crate::proxy::worker::{Generation, Target, Worker};
 use crate::record::{Facts, Record, SlotCounters, Timing};
 use crate::rule::{Admissions, Course, Decision, RuleCell, RuleSet, Verdict, decide};
+use crate::snapshot::ListenerState;
 
 /// One downstream connection.
 #[derive(Debug)]
 pub(in crate::proxy) struct Session {
     pub(in crate::proxy) worker: Rc<Worker>,
-    /// Index of the listener.
-    pub(in crate::proxy) listener: usize,
+    /// Of its listener, which a reload may move or remove.
+    pub(in crate::proxy) listener: Arc<ListenerState>,
     pub(in crate::proxy) peer: Option<SocketAddr>,
+    /// The server name of the client's TLS handshake.
+    pub(in crate::proxy) sni: Option<Box<str>>,
     pub(in crate::proxy) client: Stream,
 }
 
@@ -83,6 +86,8 @@ pub(in crate::proxy) struct Told {
 pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) session: &'s Session,
     pub(in crate::proxy) generation: Rc<Generation>,
+    /// Index of the listener in that generation.
+    pub(in crate::proxy) listener: usize,
     pub(in crate::proxy) target: Target,
     pub(in crate::proxy) id: u64,
     pub(in crate::proxy) number: u64,
@@ -124,8 +129,12 @@ impl<'s> InFlight<'s> {
     /// A call whose first bytes are here; for the listener's own upstream until it is routed.
     pub(in crate::proxy) fn begin(session: &'s Session) -> Self {
         let worker = &session.worker;
-        let (id, generation) = (worker.next_call_id(), worker.generation());
-        let spec = &generation.snapshot.listeners[session.listener];
+        let id = worker.next_call_id();
+        // A listener lasts, retired or not, for as long as it has connections.
+        let (generation, listener) = worker
+            .place_of(&session.listener)
+            .unwrap_or_else(|| (worker.generation(), 0));
+        let spec = &generation.snapshot.listeners[listener];
         Self {
             session,
             target: Target {
@@ -134,6 +143,7 @@ impl<'s> InFlight<'s> {
                 slot: 0,
             },
             generation,
+            listener,
             id,
             number: 0,
             started: Instant::now(),
@@ -163,13 +173,12 @@ impl<'s> InFlight<'s> {
     pub(in crate::proxy) fn count(&mut self) {
         let worker = &self.session.worker;
         worker.fire_due(self.started);
-        self.number = worker.listeners[self.session.listener].next_call();
+        self.number = self.session.listener.next_call();
         self.counters().call_started();
     }
 
     pub(in crate::proxy) fn counters(&self) -> &SlotCounters {
-        self.generation
-            .counters(self.session.listener, self.target.slot)
+        self.generation.counters(self.listener, self.target.slot)
     }
 
     /// Whether its record is wanted whatever rules say of it.
@@ -344,7 +353,7 @@ impl<'s> InFlight<'s> {
     }
 
     pub(in crate::proxy) fn listener_name(&self) -> Arc<str> {
-        self.generation.snapshot.listeners[self.session.listener]
+        self.generation.snapshot.listeners[self.listener]
             .name
             .clone()
     }

@@ -4,6 +4,7 @@
 //! is shared by all workers: a second bind with `SO_REUSEPORT` would succeed silently beside another
 //! process, and closing one of several loses what waits in its queue.
 
+mod accept;
 mod activity;
 mod bind;
 mod call;
@@ -13,6 +14,7 @@ mod linger;
 mod park;
 mod relay;
 mod rescue;
+mod serve;
 mod stages;
 mod tap;
 mod tcp;

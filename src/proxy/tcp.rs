@@ -56,7 +56,7 @@ enum Ending {
 
 fn ask_rules(call: &mut InFlight<'_>) {
     let generation = call.generation.clone();
-    let Some(rules) = generation.snapshot.rules.listener(call.session.listener) else {
+    let Some(rules) = generation.snapshot.rules.listener(call.listener) else {
         return;
     };
     if rules.is_empty() {

@@ -4,11 +4,9 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
@@ -16,20 +14,15 @@ use tokio::time::Instant;
 
 use crate::energy::ledger::ActivitySender;
 use crate::error::ignore;
-use crate::io::{Socket, Stream};
 use crate::live::Live;
+use crate::proxy::accept::{Acceptor, accept};
 use crate::proxy::bind::{Bound, BoundSocket};
-use crate::proxy::call::Session;
 use crate::proxy::timer::{Clock, Timer};
-use crate::proxy::worker::{ListenerShared, Worker, WorkerParts};
-use crate::proxy::{http, tcp};
+use crate::proxy::worker::{Worker, WorkerParts};
 use crate::record::{RecordSender, WorkerCounters};
-use crate::snapshot::ProtocolSpec;
 
 /// How often idle connections of both sides are looked at.
 const SWEEP: Duration = Duration::from_millis(500);
-/// How long accepting pauses when the process has no descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The ends of the rings that one worker feeds.
 #[derive(Debug)]
@@ -57,7 +50,7 @@ pub struct Proxy {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+pub(super) enum Order {
     /// Accept until the queues are empty, finish what was begun.
     Drain {
         by: Instant,
@@ -77,8 +70,6 @@ impl Proxy {
     /// Starts the workers on listeners that are bound already.
     pub fn start(bound: Vec<Bound>, parts: Parts) -> io::Result<Self> {
         let (orders, _) = watch::channel(Order::Serve);
-        let listeners: Arc<[ListenerShared]> =
-            bound.iter().map(|_| ListenerShared::default()).collect();
         let mut threads = Vec::new();
         for (index, ends) in parts.workers.into_iter().enumerate() {
             let (ready, started) = std::sync::mpsc::channel();
@@ -88,7 +79,6 @@ impl Proxy {
                 ends,
                 live: parts.live.clone(),
                 clock: parts.clock,
-                listeners: listeners.clone(),
                 sockets: share_all(&bound)?,
                 orders: orders.subscribe(),
             };
@@ -143,7 +133,6 @@ struct Start {
     ends: WorkerEnds,
     live: Arc<Live>,
     clock: Clock,
-    listeners: Arc<[ListenerShared]>,
     sockets: Vec<(usize, BoundSocket)>,
     orders: watch::Receiver<Order>,
 }
@@ -165,7 +154,6 @@ fn run_worker(start: Start) -> io::Result<bool> {
                 .ends
                 .activity
                 .map(|sender| Rc::new(RefCell::new(sender))),
-            listeners: start.listeners,
         }));
         spawn_local(timer.run());
         let bell = worker.live.doorbell();
@@ -175,9 +163,10 @@ fn run_worker(start: Start) -> io::Result<bool> {
             .sockets
             .into_iter()
             .map(|(listener, socket)| {
+                let state = &worker.generation().snapshot.listeners[listener].state;
                 Ok(spawn_local(accept(
                     worker.clone(),
-                    listener,
+                    Arc::clone(state),
                     Acceptor::new(socket)?,
                     start.orders.clone(),
                 )))
@@ -222,152 +211,5 @@ async fn sweep(worker: Rc<Worker>) {
         for pool in &generation.pools {
             pool.sweep(now);
         }
-    }
-}
-
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Acceptor {
-    fn new(socket: BoundSocket) -> io::Result<Self> {
-        Ok(match socket {
-            BoundSocket::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
-            BoundSocket::Unix(listener) => Self::Unix(UnixListener::from_std(listener)?),
-        })
-    }
-
-    async fn accept(&self) -> io::Result<(Socket, Option<std::net::SocketAddr>)> {
-        Ok(match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                (Socket::Tcp(stream), Some(peer))
-            }
-            Self::Unix(listener) => (Socket::Unix(listener.accept().await?.0), None),
-        })
-    }
-
-    /// Takes what waits in the queue. The system is asked: the runtime tells only of connections
-    /// that it has heard of, and closing the socket would reset the others.
-    fn empty(self, mut open: impl FnMut(Socket, Option<std::net::SocketAddr>)) {
-        let take = || -> io::Result<std::convert::Infallible> {
-            match self {
-                Self::Tcp(listener) => {
-                    let listener = listener.into_std()?;
-                    loop {
-                        let (stream, peer) = listener.accept()?;
-                        stream.set_nonblocking(true)?;
-                        open(Socket::Tcp(TcpStream::from_std(stream)?), Some(peer));
-                    }
-                }
-                Self::Unix(listener) => {
-                    let listener = listener.into_std()?;
-                    loop {
-                        let (stream, _) = listener.accept()?;
-                        stream.set_nonblocking(true)?;
-                        open(Socket::Unix(UnixStream::from_std(stream)?), None);
-                    }
-                }
-            }
-        };
-        let Err(error) = take();
-        if error.kind() != io::ErrorKind::WouldBlock {
-            tracing::warn!(%error, "a connection that waited was not served");
-        }
-    }
-}
-
-/// Accepts until the drain, and then what waits in the queue still.
-async fn accept(
-    worker: Rc<Worker>,
-    listener: usize,
-    acceptor: Acceptor,
-    mut orders: watch::Receiver<Order>,
-) {
-    loop {
-        let draining = worker.draining.get();
-        let accepted = tokio::select! {
-            biased;
-            accepted = acceptor.accept() => accepted,
-            () = std::future::ready(()), if draining => break,
-            _ = orders.changed(), if !draining => {
-                worker.draining.set(true);
-                continue;
-            }
-        };
-        match accepted {
-            Ok((socket, peer)) => open(&worker, listener, socket, peer),
-            // The client has left the queue by itself.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                // No descriptors, most likely: trying at once again would only spin.
-                tracing::warn!(%error, "accepting pauses");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    acceptor.empty(|socket, peer| open(&worker, listener, socket, peer));
-}
-
-fn open(worker: &Rc<Worker>, listener: usize, socket: Socket, peer: Option<std::net::SocketAddr>) {
-    let guard = ConnectionGuard::new(worker.clone(), listener);
-    let generation = worker.generation();
-    let limit = generation.snapshot.limits.connections_per_listener;
-    if worker.listeners[listener]
-        .connections
-        .load(Ordering::Relaxed)
-        > limit
-    {
-        tracing::debug!(listener, limit, "connection refused: too many");
-        return;
-    }
-    let protocol = generation.snapshot.listeners[listener].protocol;
-    let session = Session {
-        worker: worker.clone(),
-        listener,
-        peer,
-        client: Stream::new(socket),
-    };
-    spawn_local(async move {
-        let _guard = guard;
-        match protocol {
-            ProtocolSpec::Http(..) => http::serve(session).await,
-            // Boxed: the task of an idle HTTP connection is as large as its largest branch.
-            ProtocolSpec::Tcp => Box::pin(tcp::serve(session)).await,
-        }
-    });
-}
-
-/// Counts a connection for as long as its task lives, however that ends.
-struct ConnectionGuard {
-    worker: Rc<Worker>,
-    listener: usize,
-}
-
-impl ConnectionGuard {
-    fn new(worker: Rc<Worker>, listener: usize) -> Self {
-        worker.listeners[listener]
-            .connections
-            .fetch_add(1, Ordering::Relaxed);
-        worker
-            .generation()
-            .counters(listener, 0)
-            .connection_opened();
-        worker.tasks.set(worker.tasks.get() + 1);
-        Self { worker, listener }
-    }
-}
-
-impl Drop for ConnectionGuard {
-    fn drop(&mut self) {
-        self.worker.listeners[self.listener]
-            .connections
-            .fetch_sub(1, Ordering::Relaxed);
-        self.worker
-            .generation()
-            .counters(self.listener, 0)
-            .connection_closed();
-        self.worker.task_ended();
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -16,22 +16,8 @@ use crate::proxy::activity::SharedSender;
 use crate::proxy::park::Parked;
 use crate::proxy::timer::Timer;
 use crate::record::{RecordSender, SlotCounters, WorkerCounters};
-use crate::snapshot::{ListenerSpec, ProtocolSpec, Snapshot};
+use crate::snapshot::{ListenerSpec, ListenerState, ProtocolSpec, Snapshot};
 use crate::upstream::Pool;
-
-/// What all workers count together of one listener.
-#[derive(Debug, Default)]
-pub(super) struct ListenerShared {
-    calls: AtomicU64,
-    pub(super) connections: AtomicUsize,
-}
-
-impl ListenerShared {
-    /// The number of the next call: taken when its head is parsed, the same whatever worker.
-    pub(super) fn next_call(&self) -> u64 {
-        self.calls.fetch_add(1, Ordering::Relaxed)
-    }
-}
 
 /// What a worker's calls share. Lives on one thread.
 #[derive(Debug)]
@@ -42,13 +28,13 @@ pub(super) struct Worker {
     pub(super) counters: WorkerCounters,
     pub(super) records: RecordSender,
     pub(super) activity: Option<SharedSender>,
-    pub(super) listeners: Arc<[ListenerShared]>,
     pub(super) parked: Parked,
     pub(super) draining: Cell<bool>,
     /// Connections that are served now.
     pub(super) tasks: Cell<usize>,
     pub(super) idle: tokio::sync::Notify,
     generation: RefCell<Rc<Generation>>,
+    retired: RefCell<Vec<Retired>>,
     next_call: Cell<u64>,
 }
 
@@ -61,6 +47,14 @@ pub(super) struct Generation {
     /// By listener: the listener's own protocol, then one for each route.
     slots: Vec<Vec<SlotCounters>>,
     seen: u64,
+}
+
+/// A listener that a reload removed, with the last generation that had it.
+#[derive(Debug)]
+struct Retired {
+    state: Arc<ListenerState>,
+    generation: Rc<Generation>,
+    place: usize,
 }
 
 /// Where a call goes.
@@ -185,7 +179,6 @@ pub(super) struct WorkerParts {
     pub(super) counters: WorkerCounters,
     pub(super) records: RecordSender,
     pub(super) activity: Option<SharedSender>,
-    pub(super) listeners: Arc<[ListenerShared]>,
 }
 
 impl Worker {
@@ -199,12 +192,12 @@ impl Worker {
             counters: parts.counters,
             records: parts.records,
             activity: parts.activity,
-            listeners: parts.listeners,
             parked: Parked::default(),
             draining: Cell::new(false),
             tasks: Cell::new(0),
             idle: tokio::sync::Notify::new(),
             generation: RefCell::new(Rc::new(generation)),
+            retired: RefCell::default(),
             // Ids are unique in the process: the worker in the high bits, a count below.
             next_call: Cell::new((parts.index as u64) << 48),
         }
@@ -224,8 +217,43 @@ impl Worker {
             changes,
             Some(&known),
         ));
+        self.retire(&known, &fresh);
         self.generation.replace(fresh.clone());
         fresh
+    }
+
+    /// Remembers the listeners that a new generation no longer has, for their open connections.
+    fn retire(&self, known: &Rc<Generation>, fresh: &Generation) {
+        let mut retired = self.retired.borrow_mut();
+        retired.retain(|it| it.state.connections.load(Ordering::Relaxed) > 0);
+        for (place, listener) in known.snapshot.listeners.iter().enumerate() {
+            if fresh.snapshot.place_of(&listener.state).is_none() {
+                retired.push(Retired {
+                    state: Arc::clone(&listener.state),
+                    generation: Rc::clone(known),
+                    place,
+                });
+            }
+        }
+    }
+
+    /// Where a call of a listener's connection finds its settings: in the generation in force, or
+    /// in the last that had the listener.
+    pub(super) fn place_of(&self, state: &Arc<ListenerState>) -> Option<(Rc<Generation>, usize)> {
+        let generation = self.generation();
+        if let Some(place) = generation.snapshot.place_of(state) {
+            return Some((generation, place));
+        }
+        let retired = self.retired.borrow();
+        let mut known = retired.iter();
+        known
+            .find(|it| Arc::ptr_eq(&it.state, state))
+            .map(|it| (Rc::clone(&it.generation), it.place))
+    }
+
+    /// Whether a listener is gone from the configuration: its connections end when they are idle.
+    pub(super) fn is_retired(&self, state: &Arc<ListenerState>) -> bool {
+        self.generation().snapshot.place_of(state).is_none()
     }
 
     pub(super) fn next_call_id(&self) -> u64 {

@@ -34,6 +34,7 @@ fn snapshot() -> Arc<Snapshot> {
             routes: Vec::new(),
             hide_origin: false,
             observe: Observe::default(),
+            state: Arc::default(),
         }],
         upstreams: Vec::new(),
         rules: Arc::new(RuleSet::default()),

@@ -99,6 +99,7 @@ fn listener(
         routes: routes?,
         hide_origin: config.hide_origin,
         observe: observe(&config.observe),
+        state: Arc::default(),
     })
 }
 

@@ -115,7 +115,7 @@ pub(super) async fn write(
     minor: u8,
     to_head: bool,
 ) -> Result<(), Failure> {
-    let hide = call.generation.snapshot.listeners[call.session.listener].hide_origin;
+    let hide = call.generation.snapshot.listeners[call.listener].hide_origin;
     let head = own.head(keep, minor, hide);
     let bodiless = to_head || own.status == 204 || own.status == 304;
     let body: &[u8] = if bodiless { &[] } else { &own.body };

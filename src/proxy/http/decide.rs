@@ -27,7 +27,7 @@ pub(super) async fn ask_rules(
 ) -> Result<bool, Failure> {
     let generation = call.generation.clone();
     let rules = &generation.snapshot.rules;
-    let Some(listener_rules) = rules.listener(call.session.listener) else {
+    let Some(listener_rules) = rules.listener(call.listener) else {
         return Ok(false);
     };
     let mut found = Vec::new();
@@ -100,7 +100,7 @@ fn with_call<R>(
     let fields: Fields<'_> = head.fields(buffer).collect();
     let (host, path, query) = head.parts(buffer);
     ask(&Call {
-        listener: &call.generation.snapshot.listeners[call.session.listener].name,
+        listener: &call.generation.snapshot.listeners[call.listener].name,
         protocol: call.target.protocol.name(),
         peer: call.session.peer,
         method: head.method(buffer),

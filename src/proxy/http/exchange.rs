@@ -70,7 +70,7 @@ fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s
         head: buffer,
         request: head,
     };
-    call.target = call.generation.route(session.listener, &facts);
+    call.target = call.generation.route(call.listener, &facts);
     call.count();
     if call.is_sampled() {
         call.told = Some(told(head, buffer));
@@ -87,12 +87,8 @@ async fn run(
 ) -> Result<Next, Failure> {
     let mut continued = false;
     if let ProtocolSpec::Http(_, dialect) = call.target.protocol {
-        let observe = call.generation.snapshot.listeners[call.session.listener].observe;
-        let watched = call
-            .generation
-            .snapshot
-            .rules
-            .listener(call.session.listener);
+        let observe = call.generation.snapshot.listeners[call.listener].observe;
+        let watched = call.generation.snapshot.rules.listener(call.listener);
         if observe.model || watched.is_some_and(|rules| !rules.is_empty()) {
             continued = ask_rules(call, dialect, &head, buffer, observe).await?;
         }

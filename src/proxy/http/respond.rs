@@ -186,7 +186,7 @@ fn framer(call: &InFlight<'_>, head: &Response, buffer: &[u8]) -> Option<Box<dyn
     let ProtocolSpec::Http(_, dialect) = call.target.protocol else {
         return None;
     };
-    let observe = call.generation.snapshot.listeners[call.session.listener].observe;
+    let observe = call.generation.snapshot.listeners[call.listener].observe;
     let wanted = observe.tokens
         || observe.unit_times
         || call
