@@ -2,6 +2,7 @@
 
 mod connect;
 mod pool;
+mod resolve;
 
 use std::path::PathBuf;
 use std::sync::Arc;
