@@ -210,6 +210,9 @@ async fn sweep(worker: Rc<Worker>) {
             .sweep(now, generation.snapshot.limits.keep_alive);
         for pool in &generation.pools {
             pool.sweep(now);
+            if let Some(looking_up) = pool.refresh(now) {
+                spawn_local(looking_up);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use connect::{ConnectError, connect};
 pub use http2::{h2_reason, is_unprocessed};
 pub use pool::{Connection, Pool};
+pub use resolve::Resolver;
 
 /// A named target as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 /// How old the addresses of a name may be while they are used.
 const FRESH: Duration = Duration::from_secs(5);
+/// How old they must be to be asked for again because no connection could be made.
+const AGAIN: Duration = Duration::from_millis(500);
 
 type Answer = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
 type Lookup = Rc<dyn Fn(String, u16) -> Answer>;
@@ -83,7 +85,12 @@ impl Resolver {
         if host.parse::<IpAddr>().is_ok() {
             return None;
         }
-        let now = self.look_up((host.to_owned(), port)).await.ok()?;
+        let name = (host.to_owned(), port);
+        let just_now = |it: &Known| it.since.elapsed() < AGAIN;
+        if self.known.borrow().get(&name).is_some_and(just_now) {
+            return None;
+        }
+        let now = self.look_up(name).await.ok()?;
         (!same(&now, tried)).then_some(now)
     }
 
@@ -251,8 +258,14 @@ mod tests {
         let (resolver, answers) = scripted();
         answers.borrow_mut().push(Ok("10.0.0.1 10.0.0.2"));
         let tried = resolver.addresses("model", 80).await.unwrap();
+        assert!(
+            resolver.others("model", 80, &tried).await.is_none(),
+            "just asked"
+        );
+        tokio::time::advance(AGAIN).await;
         answers.borrow_mut().push(Ok("10.0.0.2 10.0.0.1"));
         assert!(resolver.others("model", 80, &tried).await.is_none());
+        tokio::time::advance(AGAIN).await;
         answers.borrow_mut().push(Ok("10.0.0.9"));
         let others = resolver.others("model", 80, &tried).await.unwrap();
         assert_eq!(shown(&others), "10.0.0.9:80");
