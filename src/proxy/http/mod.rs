@@ -3,6 +3,7 @@
 mod answer;
 mod beside;
 mod body;
+mod bulk;
 mod decide;
 mod exchange;
 mod forward;
