@@ -191,7 +191,7 @@ fn responses_are_framed_by_what_was_asked() {
 fn an_upstream_says_how_long_it_keeps_an_idle_connection() {
     let keep_for = |value: &str| {
         let head = format!("HTTP/1.1 200 OK\r\nKeep-Alive: {value}\r\nContent-Length: 0\r\n\r\n");
-        let parsed = parse_response(head.as_bytes(), 1000, 10, false, Upgrade::No);
+        let parsed = parse_response(head.as_bytes(), 1000, false, Upgrade::No);
         parsed.unwrap().unwrap().keep_for
     };
     assert_eq!(keep_for("timeout=5"), Some(5));

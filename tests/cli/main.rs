@@ -276,7 +276,7 @@ fn an_unknown_fault_protocol_or_meter_is_refused_with_those_there_are() {
     insta::assert_snapshot!(hormesis(&["protocols", "grpc"]), @r#"
     exit code: 2
     ----- stderr -----
-    error: no protocol is called "grpc": there are http, open-inference, openai, tcp
+    error: no protocol is called "grpc": there are grpc, http, open-inference, openai, tcp
     "#);
     insta::assert_snapshot!(hormesis(&["meters", "nvml"]), @r#"
     exit code: 2

@@ -53,8 +53,8 @@ pub(super) async fn respond(
         // For an HTTP/1.0 client, which knows no chunks.
         stages = Some(Stages::plain());
     }
-    let draining = call.session.worker.draining.get();
-    let keep = asked.keep && !shape.until_close && !draining && beside.is_sent();
+    let ending = call.session.is_ending();
+    let keep = asked.keep && !shape.until_close && !ending && beside.is_sent();
     let persistence = match (keep, asked.minor) {
         (false, _) => Persistence::Close,
         (true, 0) => Persistence::KeepAlive,
