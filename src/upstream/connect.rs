@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::ignore;
 use crate::io::{Socket, Stream};
-use crate::upstream::Endpoint;
+use crate::tls::{self, ClientTls};
+use crate::upstream::{Endpoint, UpstreamSpec};
 
 /// Why an upstream could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -17,22 +19,71 @@ pub enum ConnectError {
     Failed { endpoint: String, source: io::Error },
     #[error("{endpoint} did not accept a connection within {}", humantime::format_duration(*within))]
     Timeout { endpoint: String, within: Duration },
+    #[error("the TLS handshake with {endpoint} failed: {reason}")]
+    Tls { endpoint: String, reason: String },
+    #[error("{endpoint} did not finish its TLS handshake within {}", humantime::format_duration(*within))]
+    TlsTimeout { endpoint: String, within: Duration },
     #[error("the name {host} could not be resolved: {source}")]
     Unresolved { host: String, source: io::Error },
 }
 
-/// Connects, or says why not.
-pub async fn connect(endpoint: &Endpoint, within: Duration) -> Result<Stream, ConnectError> {
-    match tokio::time::timeout(within, attempt(endpoint)).await {
-        Ok(result) => result,
-        Err(_) => Err(ConnectError::Timeout {
-            endpoint: endpoint.authority(),
-            within,
+/// A connection that was made.
+#[derive(Debug)]
+pub struct Connected {
+    pub(super) stream: Stream,
+    /// The upstream chose HTTP/2 when asked (ALPN).
+    pub(super) http2: bool,
+}
+
+/// Connects, or says why not. The handshake counts into the same time.
+pub async fn connect(spec: &UpstreamSpec, endpoint: &Endpoint) -> Result<Connected, ConnectError> {
+    let within = spec.connect_timeout;
+    let by = Instant::now() + within;
+    let socket = match timeout_at(by, attempt(endpoint)).await {
+        Ok(result) => result?,
+        Err(_) => {
+            let endpoint = endpoint.authority();
+            return Err(ConnectError::Timeout { endpoint, within });
+        }
+    };
+    match &spec.tls {
+        // Boxed: a handshake's state is many times a connection's.
+        Some(tls) => match Box::pin(timeout_at(by, secure(tls, endpoint, socket))).await {
+            Ok(result) => result,
+            Err(_) => {
+                let endpoint = endpoint.authority();
+                Err(ConnectError::TlsTimeout { endpoint, within })
+            }
+        },
+        None => Ok(Connected {
+            stream: Stream::new(socket),
+            http2: false,
         }),
     }
 }
 
-async fn attempt(endpoint: &Endpoint) -> Result<Stream, ConnectError> {
+async fn secure(
+    tls: &ClientTls,
+    endpoint: &Endpoint,
+    socket: Socket,
+) -> Result<Connected, ConnectError> {
+    let host = match endpoint {
+        Endpoint::Tcp { host, .. } => host,
+        Endpoint::Unix(_) => "localhost",
+    };
+    match tls.connect(host, socket).await {
+        Ok(stream) => Ok(Connected {
+            http2: stream.is_http2(),
+            stream: Stream::new(Socket::Over(Box::new(stream))),
+        }),
+        Err(error) => Err(ConnectError::Tls {
+            endpoint: endpoint.authority(),
+            reason: tls::reason(&error),
+        }),
+    }
+}
+
+async fn attempt(endpoint: &Endpoint) -> Result<Socket, ConnectError> {
     let failed = |source| ConnectError::Failed {
         endpoint: endpoint.authority(),
         source,
@@ -40,7 +91,7 @@ async fn attempt(endpoint: &Endpoint) -> Result<Stream, ConnectError> {
     match endpoint {
         Endpoint::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(failed)?;
-            Ok(Stream::new(Socket::Unix(stream)))
+            Ok(Socket::Unix(stream))
         }
         Endpoint::Tcp { host, port } => {
             let mut last = None;
@@ -49,7 +100,7 @@ async fn attempt(endpoint: &Endpoint) -> Result<Stream, ConnectError> {
                     Ok(stream) => {
                         // Without it small writes wait for acknowledgements; a failure only costs time.
                         ignore(stream.set_nodelay(true));
-                        return Ok(Stream::new(Socket::Tcp(stream)));
+                        return Ok(Socket::Tcp(stream));
                     }
                     Err(error) => last = Some(error),
                 }

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use connect::{ConnectError, connect};
+use crate::tls::ClientTls;
+
+pub use connect::{ConnectError, Connected, connect};
 pub use pool::{Connection, Pool};
 
 /// A named target as configured.
@@ -15,6 +17,8 @@ pub use pool::{Connection, Pool};
 pub struct UpstreamSpec {
     pub name: Arc<str>,
     pub endpoints: Vec<Endpoint>,
+    /// Absent where it is spoken to in plain text.
+    pub tls: Option<ClientTls>,
     pub connect_timeout: Duration,
     /// How long a pooled connection may be idle.
     pub idle_timeout: Duration,

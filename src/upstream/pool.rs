@@ -64,10 +64,10 @@ impl Pool {
         let mut last = None;
         for offset in 0..count {
             let endpoint = &self.spec.endpoints[first.wrapping_add(offset) % count];
-            match connect(endpoint, self.spec.connect_timeout).await {
-                Ok(stream) => {
+            match connect(&self.spec, endpoint).await {
+                Ok(connected) => {
                     return Ok(Connection {
-                        stream,
+                        stream: connected.stream,
                         born: Instant::now(),
                         reused: false,
                     });
