@@ -37,6 +37,10 @@ pub fn parse_bind(text: &str) -> Result<Bind, AddressError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carried {
     Http,
+    /// HTTP/2 by prior knowledge.
+    Http2,
+    /// gRPC, on HTTP/2 by prior knowledge.
+    Grpc,
     Tcp,
     /// A protocol that is carried as bytes until it is parsed.
     TcpFor(&'static str),
@@ -49,15 +53,8 @@ pub(super) struct Kind {
     pub(super) tls: bool,
 }
 
-/// Schemes of later versions, and what they will speak.
-const NOT_YET: [(&str, &str); 3] = [
-    ("grpc", "gRPC"),
-    ("grpcs", "gRPC over TLS"),
-    ("h2c", "HTTP/2"),
-];
-
-/// Reads `http://host:port`, `tcp://host:port`, `redis://…`, `postgres://…`, over TLS `https://…`,
-/// `tls://…` and `rediss://…`, or `unix:/path/to.sock` (HTTP over it).
+/// Reads `http://host:port`, `h2c://…`, `grpc://…`, `tcp://…`, `redis://…`, `postgres://…`, over TLS
+/// `https://…`, `grpcs://…`, `tls://…` and `rediss://…`, or `unix:/path/to.sock` (HTTP over it).
 pub(super) fn parse_endpoint(text: &str) -> Result<(Endpoint, Kind), AddressError> {
     let kind = |carried, tls| Kind { carried, tls };
     if let Some(path) = text.strip_prefix("unix:") {
@@ -73,6 +70,9 @@ pub(super) fn parse_endpoint(text: &str) -> Result<(Endpoint, Kind), AddressErro
     let (carried, tls, default_port) = match scheme {
         "http" => (Carried::Http, false, Some(80)),
         "https" => (Carried::Http, true, Some(443)),
+        "h2c" => (Carried::Http2, false, Some(80)),
+        "grpc" => (Carried::Grpc, false, None),
+        "grpcs" => (Carried::Grpc, true, Some(443)),
         "tcp" => (Carried::Tcp, false, None),
         "tls" => (Carried::Tcp, true, None),
         "redis" => (Carried::TcpFor("redis"), false, Some(6379)),
@@ -167,15 +167,9 @@ fn no_address(text: &str) -> AddressError {
 }
 
 fn unsupported(scheme: &str) -> AddressError {
-    let speaks = "use http://, https://, tcp://, tls://, redis://, rediss://, postgres:// or unix:";
-    let message = match NOT_YET.iter().find(|(name, _)| *name == scheme) {
-        Some((_, what)) => {
-            format!("this version does not speak {what} ({scheme}://) to an upstream yet")
-        }
-        None => format!("unknown scheme `{scheme}`"),
-    };
+    let speaks = "use http://, https://, h2c://, grpc://, grpcs://, tcp://, tls://, redis://, rediss://, postgres:// or unix:";
     AddressError {
-        message,
+        message: format!("unknown scheme `{scheme}`"),
         help: speaks.into(),
     }
 }
@@ -198,6 +192,8 @@ mod tests {
         assert_eq!(endpoint("http://a:81"), ("a|81".into(), Carried::Http));
         assert_eq!(endpoint("http://a/"), ("a|80".into(), Carried::Http));
         assert_eq!(endpoint("http://[::1]:8"), ("::1|8".into(), Carried::Http));
+        assert_eq!(endpoint("h2c://a"), ("a|80".into(), Carried::Http2));
+        assert_eq!(endpoint("grpc://a:5"), ("a|5".into(), Carried::Grpc));
         assert_eq!(
             endpoint("tcp://1.2.3.4:5"),
             ("1.2.3.4|5".into(), Carried::Tcp)
@@ -222,9 +218,8 @@ mod tests {
     fn what_is_no_endpoint_is_refused_with_advice() {
         for (text, says) in [
             ("127.0.0.1:8000", "http://127.0.0.1:8000"),
-            ("grpcs://a:1", "gRPC over TLS"),
             ("tls://a", "no port"),
-            ("h2c://a:1", "HTTP/2"),
+            ("grpc://a", "no port"),
             ("gopher://a:1", "unknown scheme"),
             ("tcp://a", "no port"),
             ("http://a:1/v1", "no path"),

@@ -23,16 +23,42 @@ pub enum ConnectError {
     Tls { endpoint: String, reason: String },
     #[error("{endpoint} did not finish its TLS handshake within {}", humantime::format_duration(*within))]
     TlsTimeout { endpoint: String, within: Duration },
+    #[error("{endpoint} does not speak HTTP/2: {source}")]
+    NoHttp2 { endpoint: String, source: io::Error },
+    /// A dial that several calls waited for.
+    #[error("{0}")]
+    Shared(String),
     #[error("the name {host} could not be resolved: {source}")]
     Unresolved { host: String, source: io::Error },
+}
+
+impl ConnectError {
+    /// The same for another call that waited for the same dial.
+    pub(super) fn repeat(&self) -> Self {
+        match self {
+            Self::Timeout { endpoint, within } => Self::Timeout {
+                endpoint: endpoint.clone(),
+                within: *within,
+            },
+            Self::TlsTimeout { endpoint, within } => Self::TlsTimeout {
+                endpoint: endpoint.clone(),
+                within: *within,
+            },
+            other => Self::Shared(other.to_string()),
+        }
+    }
 }
 
 /// A connection that was made.
 #[derive(Debug)]
 pub struct Connected {
     pub(super) stream: Stream,
+    /// Where to, for messages.
+    pub(super) endpoint: String,
     /// The upstream chose HTTP/2 when asked (ALPN).
     pub(super) http2: bool,
+    /// It is carried by TLS.
+    pub(super) secure: bool,
 }
 
 /// Connects, or says why not. The handshake counts into the same time.
@@ -57,7 +83,9 @@ pub async fn connect(spec: &UpstreamSpec, endpoint: &Endpoint) -> Result<Connect
         },
         None => Ok(Connected {
             stream: Stream::new(socket),
+            endpoint: endpoint.authority(),
             http2: false,
+            secure: false,
         }),
     }
 }
@@ -75,6 +103,8 @@ async fn secure(
         Ok(stream) => Ok(Connected {
             http2: stream.is_http2(),
             stream: Stream::new(Socket::Over(Box::new(stream))),
+            endpoint: endpoint.authority(),
+            secure: true,
         }),
         Err(error) => Err(ConnectError::Tls {
             endpoint: endpoint.authority(),

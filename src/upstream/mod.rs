@@ -1,6 +1,7 @@
 //! How upstreams are reached: connectors and each worker's pool of kept connections.
 
 mod connect;
+mod http2;
 mod pool;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use crate::tls::ClientTls;
 
 pub use connect::{ConnectError, Connected, connect};
+pub use http2::{h2_reason, is_unprocessed};
 pub use pool::{Connection, Pool};
 
 /// A named target as configured.
@@ -19,10 +21,24 @@ pub struct UpstreamSpec {
     pub endpoints: Vec<Endpoint>,
     /// Absent where it is spoken to in plain text.
     pub tls: Option<ClientTls>,
+    /// What it speaks, where it is asked for HTTP.
+    pub http: HttpVersion,
     pub connect_timeout: Duration,
     /// How long a pooled connection may be idle.
     pub idle_timeout: Duration,
     pub max_age: Duration,
+}
+
+/// The HTTP that an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1: a connection carries one call at a time.
+    #[default]
+    One,
+    /// HTTP/2 from the first byte on, by prior knowledge (RFC 9113 §3.3).
+    Two,
+    /// What TLS negotiates (ALPN).
+    Negotiated,
 }
 
 /// One address of an upstream.

@@ -12,8 +12,8 @@ use crate::config::{
 };
 use crate::snapshot::ProtocolSpec;
 use crate::tls::{
-    ALPN_HTTP_1, Authorities, ClientTls, Clients, Identity, MaterialError, ServerTls, Trust,
-    server_name,
+    ALPN_HTTP_1, ALPN_HTTP_2, Authorities, ClientTls, Clients, Identity, MaterialError, ServerTls,
+    Trust, server_name,
 };
 use crate::upstream::Endpoint;
 
@@ -121,6 +121,7 @@ impl Files {
         };
         let alpn: &[&[u8]] = match kind.carried {
             Carried::Http => &[ALPN_HTTP_1],
+            Carried::Http2 | Carried::Grpc => &[ALPN_HTTP_2],
             Carried::Tcp | Carried::TcpFor(_) => &[],
         };
         let made = ClientTls::new(&trust?, identity?.as_ref(), name, alpn);

@@ -8,7 +8,7 @@ use crate::config::document::{Document, Named};
 use crate::config::tree::Located;
 use crate::config::{Place, Problems, UpstreamConfig};
 use crate::energy::UpstreamSource;
-use crate::upstream::{Endpoint, UpstreamSpec};
+use crate::upstream::{Endpoint, HttpVersion, UpstreamSpec};
 
 /// What is known of an upstream; `spec` where its table could be read.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Upstream {
         match &self.kind {
             Some((kind, _)) => match kind.carried {
                 Carried::TcpFor(name) => Some(name),
-                Carried::Http | Carried::Tcp => None,
+                _ => None,
             },
             None => None,
         }
@@ -75,6 +75,10 @@ fn upstream(
         name: Arc::from(name),
         endpoints,
         tls,
+        http: match upstream.kind.as_ref().map(|(kind, _)| kind.carried) {
+            Some(Carried::Http2 | Carried::Grpc) => HttpVersion::Two,
+            _ => HttpVersion::One,
+        },
         connect_timeout: config.connect_timeout.get(),
         idle_timeout: config.idle_timeout.get(),
         max_age: config.max_age.get(),
