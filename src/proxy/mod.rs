@@ -10,6 +10,7 @@ mod bind;
 mod call;
 mod execution;
 mod http;
+mod http2;
 mod linger;
 mod park;
 mod relay;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use self::binds::Binds;
 use super::document::Document;
 use super::{Inputs, Problem, Problems, Source};
-use crate::snapshot::{Limits, ListenerSpec, Settings, Snapshot};
+use crate::snapshot::{ListenerSpec, Settings, Snapshot};
 use crate::units::Seed;
 
 /// A configuration without a mistake.
@@ -59,6 +59,7 @@ fn compile(
     let upstreams = upstreams::resolve(document, problems);
     let listeners = listeners::resolve(document, &upstreams, &mut binds, problems);
     let safety = settings::safety(document, inputs, problems);
+    let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
     if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
@@ -85,10 +86,7 @@ fn compile(
             .map(|it| it.spec)
             .collect::<Option<_>>()?,
         safety,
-        limits: document
-            .limits
-            .as_ref()
-            .map_or_else(Limits::default, |it| Limits::from(&it.value)),
+        limits,
     };
     Some((snapshot, settings?))
 }
