@@ -1,6 +1,6 @@
 //! HTTP/2 from clients, before an upstream of HTTP/1.1.
 
-use crate::support::http2::{H2Client, request};
+use crate::support::http2_client::{H2Client, request};
 use crate::support::{Sidecar, Upstream};
 
 #[test]
