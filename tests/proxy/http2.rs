@@ -32,7 +32,9 @@ fn calls_and_answers_are_those_of_http1() {
         "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
     );
     assert_eq!(message.text(), "abc");
-    server.send("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: v\r\n\r\n");
+    server.send(
+        "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: v\r\n\r\n",
+    );
     let answer = call.answer();
     assert_eq!((answer.status, answer.text()), (201, "ok"));
     assert_eq!(answer.trailers.unwrap()["x-t"], "v");

@@ -118,7 +118,9 @@ impl Exchange {
         let mut rest = Bytes::copy_from_slice(bytes);
         while !rest.is_empty() {
             self.body.reserve_capacity(rest.len());
-            let room = wait(std::future::poll_fn(|context| self.body.poll_capacity(context)));
+            let room = wait(std::future::poll_fn(|context| {
+                self.body.poll_capacity(context)
+            }));
             let piece = rest.split_to(room.unwrap().unwrap().min(rest.len()));
             let last = last && rest.is_empty();
             self.body.send_data(piece, last).unwrap();
@@ -144,7 +146,9 @@ impl Exchange {
     /// The whole answer.
     #[track_caller]
     pub(crate) fn answer(mut self) -> Answer {
-        let head = self.head().unwrap_or_else(|reason| panic!("reset: {reason}"));
+        let head = self
+            .head()
+            .unwrap_or_else(|reason| panic!("reset: {reason}"));
         rest_of(head)
     }
 
@@ -225,7 +229,9 @@ impl Frame {
     /// The error code of a `RST_STREAM` or a GOAWAY.
     pub(crate) fn code(&self) -> Reason {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
-        Reason::from(u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap()))
+        Reason::from(u32::from_be_bytes(
+            self.payload[at..at + 4].try_into().unwrap(),
+        ))
     }
 }
 

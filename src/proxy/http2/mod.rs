@@ -79,18 +79,17 @@ pub(in crate::proxy) async fn serve(session: Session, early: Buffer) {
         connection,
         streams: Streams {
             worker: Rc::clone(&worker),
-            listener,
+            listener: Arc::clone(&listener),
             peer,
             sni,
             shared,
             open: Rc::default(),
         },
         header_timeout: limits.header_timeout,
-        changes: None,
         ending: false,
         deadline: None,
     };
-    let place = worker.parked.place();
+    let place = worker.parked.place(&listener);
     poll_fn(|context| served.poll(context, &place)).await;
 }
 
@@ -121,8 +120,6 @@ struct Served {
     connection: Connection<Wire, Bytes>,
     streams: Streams,
     header_timeout: Duration,
-    /// The change of settings that was looked at last.
-    changes: Option<u64>,
     /// The client was told that no further stream is taken.
     ending: bool,
     deadline: Option<(Because, Pin<Box<Sleep>>)>,
@@ -150,7 +147,7 @@ impl Served {
                 continue;
             }
             let idle = self.streams.open.get() == 0;
-            if !self.ending && (place.poll_leave(context, idle) || self.is_retired()) {
+            if !self.ending && place.poll_leave(context, idle) {
                 self.ending = true;
                 self.connection.graceful_shutdown();
                 continue;
@@ -167,17 +164,6 @@ impl Served {
         tracing::info!(?peer, reason = %flood, "HTTP/2 connection ended: flood");
         self.ending = true;
         self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-    }
-
-    /// Whether its listener is gone; asked again only where settings changed.
-    fn is_retired(&mut self) -> bool {
-        let worker = &self.streams.worker;
-        let changes = Some(worker.live.changes());
-        if self.changes == changes {
-            return false;
-        }
-        self.changes = changes;
-        worker.is_retired(&self.streams.listener)
     }
 
     /// Ready where the client takes too long for what it owes.
