@@ -244,6 +244,9 @@ pub struct Limits {
     pub drain_grace: Duration,
     pub look_bytes: usize,
     pub look_time: Duration,
+    pub h2_streams: u32,
+    pub h2_stream_window: u32,
+    pub h2_connection_window: u32,
 }
 
 impl Default for Limits {
@@ -259,6 +262,9 @@ impl Default for Limits {
             drain_grace: Duration::from_secs(30),
             look_bytes: 1 << 20,
             look_time: Duration::from_secs(5),
+            h2_streams: 100,
+            h2_stream_window: 64 * 1024,
+            h2_connection_window: 1 << 20,
         }
     }
 }

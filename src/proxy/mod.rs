@@ -12,6 +12,7 @@ mod endpoint;
 mod execution;
 mod front;
 mod http;
+mod http2;
 mod hub;
 mod inherit;
 mod linger;

@@ -17,7 +17,7 @@ use self::binds::Binds;
 use self::tls::Files;
 use super::document::Document;
 use super::{Inputs, Problem, Problems, Source};
-use crate::snapshot::{Limits, ListenerSpec, Settings, Snapshot};
+use crate::snapshot::{ListenerSpec, Settings, Snapshot};
 use crate::units::Seed;
 
 /// A configuration without a mistake.
@@ -66,6 +66,7 @@ fn compile(
     let upstreams = upstreams::resolve(document, &mut files, problems);
     let listeners = listeners::resolve(document, &upstreams, &mut binds, &mut files, problems);
     let safety = settings::safety(document, inputs, problems);
+    let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
     if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
@@ -92,10 +93,7 @@ fn compile(
             .map(|it| it.spec)
             .collect::<Option<_>>()?,
         safety,
-        limits: document
-            .limits
-            .as_ref()
-            .map_or_else(Limits::default, |it| Limits::from(&it.value)),
+        limits,
         watched: files.into_watched(),
     };
     Some((snapshot, settings?))
