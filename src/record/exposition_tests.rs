@@ -57,6 +57,9 @@ fn scrape() -> Scrape {
         reloads_ok: 2,
         reloads_failed: 1,
         halted: true,
+        generation: 3,
+        reloads_ok: 2,
+        reloads_failed: 1,
         decisions_written: 5,
         decisions_dropped: 6,
         energy: Some(EnergyTotals {

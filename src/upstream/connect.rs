@@ -1,14 +1,16 @@
 //! One connection to one endpoint, within its time.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::ignore;
 use crate::io::{Socket, Stream};
-use crate::upstream::Endpoint;
+use crate::tls::{self, ClientTls};
+use crate::upstream::{Endpoint, Resolver, UpstreamSpec};
 
 /// Why an upstream could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,10 @@ pub enum ConnectError {
     Failed { endpoint: String, source: io::Error },
     #[error("{endpoint} did not accept a connection within {}", humantime::format_duration(*within))]
     Timeout { endpoint: String, within: Duration },
+    #[error("the TLS handshake with {endpoint} failed: {reason}")]
+    Tls { endpoint: String, reason: String },
+    #[error("{endpoint} did not finish its TLS handshake within {}", humantime::format_duration(*within))]
+    TlsTimeout { endpoint: String, within: Duration },
     #[error("{endpoint} does not speak HTTP/2: {source}")]
     NoHttp2 { endpoint: String, source: io::Error },
     /// A dial that several calls waited for.
@@ -31,6 +37,10 @@ impl ConnectError {
     pub(super) fn repeat(&self) -> Self {
         match self {
             Self::Timeout { endpoint, within } => Self::Timeout {
+                endpoint: endpoint.clone(),
+                within: *within,
+            },
+            Self::TlsTimeout { endpoint, within } => Self::TlsTimeout {
                 endpoint: endpoint.clone(),
                 within: *within,
             },
@@ -49,31 +59,74 @@ pub struct Connected {
     pub(super) http2: bool,
     /// It is carried by TLS.
     pub(super) secure: bool,
+    /// Where a name led.
+    pub(super) address: Option<SocketAddr>,
 }
 
-impl Connected {
-    fn plain(socket: Socket, endpoint: &Endpoint) -> Self {
-        Self {
+/// Connects, or says why not. The handshake counts into the same time.
+pub async fn connect(
+    spec: &UpstreamSpec,
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+) -> Result<Connected, ConnectError> {
+    let within = spec.connect_timeout;
+    let by = Instant::now() + within;
+    let (socket, address) = match timeout_at(by, attempt(endpoint, resolver, within)).await {
+        Ok(result) => result?,
+        Err(_) => {
+            let endpoint = endpoint.authority();
+            return Err(ConnectError::Timeout { endpoint, within });
+        }
+    };
+    match &spec.tls {
+        // Boxed: a handshake's state is many times a connection's.
+        Some(tls) => match Box::pin(timeout_at(by, secure(tls, endpoint, (socket, address)))).await
+        {
+            Ok(result) => result,
+            Err(_) => {
+                let endpoint = endpoint.authority();
+                Err(ConnectError::TlsTimeout { endpoint, within })
+            }
+        },
+        None => Ok(Connected {
             stream: Stream::new(socket),
             endpoint: endpoint.authority(),
             http2: false,
             secure: false,
-        }
-    }
-}
-
-/// Connects, or says why not.
-pub async fn connect(endpoint: &Endpoint, within: Duration) -> Result<Connected, ConnectError> {
-    match tokio::time::timeout(within, attempt(endpoint)).await {
-        Ok(result) => result,
-        Err(_) => Err(ConnectError::Timeout {
-            endpoint: endpoint.authority(),
-            within,
+            address,
         }),
     }
 }
 
-async fn attempt(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
+async fn secure(
+    tls: &ClientTls,
+    endpoint: &Endpoint,
+    (socket, address): (Socket, Option<SocketAddr>),
+) -> Result<Connected, ConnectError> {
+    let host = match endpoint {
+        Endpoint::Tcp { host, .. } => host,
+        Endpoint::Unix(_) => "localhost",
+    };
+    match tls.connect(host, socket).await {
+        Ok(stream) => Ok(Connected {
+            http2: stream.is_http2(),
+            stream: Stream::new(Socket::Over(Box::new(stream))),
+            endpoint: endpoint.authority(),
+            secure: true,
+            address,
+        }),
+        Err(error) => Err(ConnectError::Tls {
+            endpoint: endpoint.authority(),
+            reason: tls::reason(&error),
+        }),
+    }
+}
+
+async fn attempt(
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+    within: Duration,
+) -> Result<(Socket, Option<SocketAddr>), ConnectError> {
     let failed = |source| ConnectError::Failed {
         endpoint: endpoint.authority(),
         source,
@@ -81,38 +134,48 @@ async fn attempt(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     match endpoint {
         Endpoint::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(failed)?;
-            Ok(Connected::plain(Socket::Unix(stream), endpoint))
+            Ok((Socket::Unix(stream), None))
         }
         Endpoint::Tcp { host, port } => {
-            let mut last = None;
-            for address in resolve(host, *port).await? {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => {
-                        // Without it small writes wait for acknowledgements; a failure only costs time.
-                        ignore(stream.set_nodelay(true));
-                        return Ok(Connected::plain(Socket::Tcp(stream), endpoint));
-                    }
-                    Err(error) => last = Some(error),
-                }
-            }
-            Err(failed(
-                last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
-            ))
+            let unresolved = |source| ConnectError::Unresolved {
+                host: host.clone(),
+                source,
+            };
+            let addresses = resolver.addresses(host, *port).await.map_err(unresolved)?;
+            let dialled = match dial(&addresses, within).await {
+                Ok(dialled) => Ok(dialled),
+                // It may have come back elsewhere.
+                Err(error) => match resolver.others(host, *port, &addresses).await {
+                    Some(others) => dial(&others, within).await,
+                    None => Err(error),
+                },
+            };
+            let (stream, address) = dialled.map_err(failed)?;
+            Ok((Socket::Tcp(stream), Some(address)))
         }
     }
 }
 
-/// The addresses of a name. A literal needs no look-up; a look-up runs on tokio's blocking threads.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
+/// Tries addresses in turn. One that swallows what is sent to it leaves time for the others.
+async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    let share = within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    for &address in addresses {
+        let connecting = TcpStream::connect(address);
+        let connected = if addresses.len() == 1 {
+            connecting.await
+        } else {
+            let timed = tokio::time::timeout(share, connecting).await;
+            timed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
+        match connected {
+            Ok(stream) => {
+                // Without it small writes wait for acknowledgements; a failure only costs time.
+                ignore(stream.set_nodelay(true));
+                return Ok((stream, address));
+            }
+            Err(error) => last = error,
+        }
     }
-    let unresolved = |source| ConnectError::Unresolved {
-        host: host.to_owned(),
-        source,
-    };
-    Ok(tokio::net::lookup_host((host, port))
-        .await
-        .map_err(unresolved)?
-        .collect())
+    Err(last)
 }

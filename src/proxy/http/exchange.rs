@@ -52,8 +52,14 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
     let mut call = InFlight::begin(session);
     call.count();
     call.fail(failure);
-    tracing::debug!(peer = ?session.peer, reason = %failure, "request refused");
-    if let Some(own) = Own::of(failure) {
+    match failure {
+        // Somebody has set up one side and not the other.
+        Failure::ClientTls => {
+            tracing::info!(peer = ?session.peer, reason = %failure, "request refused");
+        }
+        _ => tracing::debug!(peer = ?session.peer, reason = %failure, "request refused"),
+    }
+    if let Some(own) = Own::of(&call, failure) {
         // The request was not understood, so nothing behind it can be either.
         ignore(answer::write(&mut call, &own, false, 1, false).await);
     }
@@ -65,6 +71,7 @@ fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s
     let mut call = InFlight::begin(session);
     let (host, path, _) = head.parts(buffer);
     let facts = RouteFacts {
+        sni: session.sni.as_deref(),
         host,
         path,
         head: buffer,
@@ -139,7 +146,7 @@ pub(super) async fn end_by_rule(
     call.conclude(Outcome::InjectedFault, Origin::Injected);
     let own = match &planned.effect {
         Effect::Answer { answer, .. } => Own::injected(call, answer),
-        Effect::FailConnect { reason } => connect_failure(*reason),
+        Effect::FailConnect { reason } => connect_failure(call, *reason),
         Effect::Reset { .. } => return Ok(Next::Reset),
         _ => return Ok(Next::Close),
     };
@@ -156,7 +163,7 @@ pub(super) async fn end_by_rule(
     Ok(if clear { Next::Keep } else { Next::Close })
 }
 
-fn connect_failure(reason: ConnectFailure) -> Own {
+fn connect_failure(call: &InFlight<'_>, reason: ConnectFailure) -> Own {
     let (status, text) = match reason {
         ConnectFailure::Blackholed => (504, "the upstream did not accept a connection in time"),
         ConnectFailure::CertificateExpired => (502, "the upstream's certificate has expired"),
@@ -164,7 +171,7 @@ fn connect_failure(reason: ConnectFailure) -> Own {
         ConnectFailure::Refused => (502, "the upstream refused the connection"),
         ConnectFailure::Tls => (502, "the TLS handshake with the upstream failed"),
     };
-    Own::plain(status, text, Origin::Injected)
+    Own::said(call.target.protocol, status, text, Origin::Injected)
 }
 
 /// A client that waits for a 100 has not sent its body, and will not; RFC 9110 §10.1.1 lets it send
@@ -207,7 +214,7 @@ async fn drain(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request) -> Resu
 async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next {
     call.fail(failure);
     tracing::debug!(call = call.id, reason = %failure, "call failed");
-    match Own::of(failure) {
+    match Own::of(call, failure) {
         Some(own) if call.status.is_none() => {
             let told = answer::write(call, &own, false, asked.minor, asked.to_head).await;
             if let Err(gone) = told {

@@ -89,6 +89,9 @@ pub(super) async fn respond(
         call.activity.done();
     }
     let reusable = clean && head.keep_alive && beside.is_sent();
+    if let Some(seconds) = head.keep_for {
+        connection.kept_for(seconds);
+    }
     let next = match result {
         Passed::Whole { .. } if keep => Next::Keep,
         Passed::Whole { .. } | Passed::Closed => Next::Close,
