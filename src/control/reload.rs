@@ -54,8 +54,6 @@ pub struct Reload {
     /// The upstreams whose energy is told, by the index of the settings; empty where nothing is
     /// metered.
     pub metered: Vec<Arc<str>>,
-    /// Files that the configuration names.
-    pub files: Vec<PathBuf>,
 }
 
 /// A configuration that is in force now.
@@ -150,8 +148,7 @@ impl Handle {
 
     /// The files that the configuration in force names.
     pub(super) fn named_files(&self) -> Vec<PathBuf> {
-        let reload = self.0.reload.get();
-        reload.map_or_else(Vec::new, |it| lock(it).files.clone())
+        self.0.live.current().watched.clone()
     }
 
     fn reload_with(&self, reload: &mut Reload) -> Result<Reloaded, ReloadError> {
@@ -176,7 +173,6 @@ impl Handle {
             self.bound(&changed.addresses);
             self.swap(&snapshot);
         })?;
-        reload.files = resolved.files;
         let mut warnings: Vec<String> = resolved.warnings.iter().map(Problem::line).collect();
         warnings.extend(at_next_start(reload, &resolved.settings, &snapshot));
         Ok(Reloaded {

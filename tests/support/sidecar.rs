@@ -153,7 +153,6 @@ impl Sidecar {
             listening: proxy.listening().clone(),
             settings: resolved.settings,
             metered: Vec::new(),
-            files: Vec::new(),
         });
         Running {
             text,
