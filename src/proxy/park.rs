@@ -10,6 +10,7 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use crate::io::Stream;
+use crate::snapshot::ListenerState;
 
 /// The idle connections of one worker.
 #[derive(Debug, Default)]
@@ -33,11 +34,12 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Place<'p> {
     parked: &'p Parked,
+    listener: &'p ListenerState,
     key: usize,
 }
 
 impl Parked {
-    pub(super) fn place(&self) -> Place<'_> {
+    pub(super) fn place<'p>(&'p self, listener: &'p ListenerState) -> Place<'p> {
         let entry = Entry {
             waker: None,
             since: None,
@@ -45,6 +47,7 @@ impl Parked {
         };
         Place {
             parked: self,
+            listener,
             key: self.0.borrow_mut().entries.insert(entry),
         }
     }
@@ -68,7 +71,18 @@ impl Parked {
     pub(super) fn close(&self) {
         let mut state = self.0.borrow_mut();
         state.closed = true;
-        for (_, entry) in &mut state.entries {
+        state.wake();
+    }
+
+    /// Ends the waits of connections whose listener is gone.
+    pub(super) fn look_again(&self) {
+        self.0.borrow_mut().wake();
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        for (_, entry) in &mut self.entries {
             entry.waker.take().inspect(Waker::wake_by_ref);
         }
     }
@@ -79,7 +93,7 @@ impl Place<'_> {
     pub(super) async fn wait(&self, stream: &Stream) -> bool {
         poll_fn(|context| {
             let mut state = self.parked.0.borrow_mut();
-            let closed = state.closed;
+            let closed = state.closed || self.listener.is_retired();
             let entry = &mut state.entries[self.key];
             match stream.poll_readable(context) {
                 // What has come in already is served, drain or not.

@@ -14,6 +14,7 @@ use crate::proxy::activity::Activity;
 use crate::proxy::call::InFlight;
 use crate::proxy::execution::Execution;
 use crate::proxy::http::beside::Beside;
+use crate::proxy::http::bulk;
 use crate::proxy::http::shape::{HeadBytes, Shape};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Pump, Source, Stages};
@@ -57,6 +58,7 @@ pub(super) async fn pass(
     beside: &mut Beside<'_>,
 ) -> Result<Passed, Failure> {
     let client = &call.session.client;
+    let unseen = tap.is_none();
     let mut watch = |payload: &[u8]| {
         if let Some(tap) = &mut tap {
             tap.see(payload);
@@ -76,6 +78,7 @@ pub(super) async fn pass(
         HeadBytes::InPlace(_) => Vec::new(),
         HeadBytes::Rebuilt(bytes) => bytes,
     };
+    let mut clean = true;
     loop {
         if scanned.done {
             // However long the client takes for it.
@@ -88,10 +91,18 @@ pub(super) async fn pass(
             .map_err(Failure::ClientGone)?;
         buffer.consume(ready);
         call.response_bytes += scanned.wire as u64;
-        if scanned.done
-            || (buffer.is_empty() && !fill(call, connection, &mut buffer, scanner, beside).await?)
-        {
+        if scanned.done {
             break;
+        }
+        if buffer.is_empty() {
+            buffer.release();
+            if unseen && let Some(alone) = bulk::answer(call, connection, scanner, beside).await? {
+                clean = alone;
+                break;
+            }
+            if !fill(call, connection, &mut buffer, scanner, beside).await? {
+                break;
+            }
         }
         before = Vec::new();
         scanned = scanner
@@ -105,7 +116,7 @@ pub(super) async fn pass(
     }
     call.answered(failed);
     Ok(Passed::Whole {
-        leftover: !buffer.is_empty(),
+        leftover: !clean || !buffer.is_empty(),
     })
 }
 
@@ -119,7 +130,6 @@ async fn fill(
     beside: &mut Beside<'_>,
 ) -> Result<bool, Failure> {
     let upstream = &connection.stream;
-    buffer.release();
     let ready = beside.until(|context| upstream.poll_readable(context));
     let ready = if matches!(scanner, BodyScanner::Length(_)) {
         // A body of announced length is on its way; a stream may be silent for as long as it likes.
@@ -249,7 +259,7 @@ fn idle_execution(call: &InFlight<'_>) -> Execution {
 }
 
 /// Awaits a write; while the client takes none of it, the upstream is not charged.
-async fn holding<F: Future>(activity: &Activity, write: F) -> F::Output {
+pub(super) async fn holding<F: Future>(activity: &Activity, write: F) -> F::Output {
     let mut write = pin!(write);
     poll_fn(|context| match write.as_mut().poll(context) {
         Poll::Pending => {

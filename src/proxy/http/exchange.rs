@@ -146,7 +146,7 @@ pub(super) async fn end_by_rule(
     let stuck = unread
         .as_ref()
         .is_some_and(|(buffer, head)| waits_for_continue(buffer, head));
-    let keep = asked.keep && !call.session.worker.draining.get() && !stuck;
+    let keep = asked.keep && !call.session.is_ending() && !stuck;
     answer::write(call, &own, keep, asked.minor, asked.to_head).await?;
     let Some((buffer, head)) = unread.filter(|_| keep) else {
         return Ok(if keep { Next::Keep } else { Next::Close });

@@ -299,6 +299,7 @@ async fn converse(
             upstream: &connection.stream,
             activity: &activity,
             idle,
+            pipes: &call.session.worker.buffers.pipes,
             sent: &sent,
         };
         let uploading = pin!(upload(client, buffer, up, to, execution.as_deref()));

@@ -3,6 +3,7 @@
 mod answer;
 mod beside;
 mod body;
+mod bulk;
 mod decide;
 mod exchange;
 mod forward;
@@ -37,7 +38,7 @@ enum Next {
 /// Serves one connection to its end.
 pub(super) async fn serve(session: Session) {
     let worker = session.worker.clone();
-    let place = worker.parked.place();
+    let place = worker.parked.place(&session.listener);
     // While idle, this future is all there is of a connection; what a call needs is boxed.
     while place.wait(&session.client).await {
         match Box::pin(calls(&session)).await {

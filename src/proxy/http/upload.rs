@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::http1::BodyScanner;
-use crate::io::{Buffer, Stream};
+use crate::io::{Buffer, PipePool, Stream};
 use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
+use crate::proxy::http::bulk;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Outlet, Pump, Source, Stages};
 use crate::proxy::watch::unless_gone;
@@ -28,6 +29,8 @@ pub(super) struct Destination<'d> {
     pub(super) activity: &'d Activity,
     /// How long the client may be silent in the middle of its body.
     pub(super) idle: Duration,
+    /// For a body that nothing here reads.
+    pub(super) pipes: &'d PipePool,
     /// Bytes sent so far; kept also where the upload is given up.
     pub(super) sent: &'d Cell<u64>,
 }
@@ -65,6 +68,10 @@ pub(super) async fn upload(
         }
         if scanned.done {
             buffer.release();
+            return Ok(());
+        }
+        buffer.release();
+        if bulk::request(client, up.scanner, to).await? {
             return Ok(());
         }
         let read = tokio::time::timeout(to.idle, client.read(buffer)).await;
