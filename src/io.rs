@@ -322,6 +322,69 @@ impl Stream {
     }
 }
 
+impl Stream {
+    fn socket(self: Pin<&mut Self>) -> &mut Socket {
+        self.get_mut().0.get_mut()
+    }
+}
+
+/// For what carries streams of its own: TLS, HTTP/2.
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.socket() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(context, room),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(context, room),
+            Socket::Over(stream) => Pin::new(stream).poll_read(context, room),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.socket() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Socket::Over(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.socket() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Socket::Over(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &*self.0.borrow() {
+            Socket::Tcp(stream) => stream.is_write_vectored(),
+            Socket::Unix(stream) => stream.is_write_vectored(),
+            Socket::Over(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_flush(&self, context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_shutdown(&self, context)
+    }
+}
+
 /// One poll of a future that is not awaited. Outside of tokio's budget, whose end would look like
 /// "not ready".
 fn poll_once<F: Future>(future: F) -> Option<F::Output> {

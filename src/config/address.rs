@@ -37,22 +37,24 @@ pub fn parse_bind(text: &str) -> Result<Bind, AddressError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carried {
     Http,
+    /// HTTP/2 by prior knowledge.
+    Http2,
+    /// gRPC, on HTTP/2 by prior knowledge.
+    Grpc,
     Tcp,
     /// A protocol that is carried as bytes until it is parsed.
     TcpFor(&'static str),
 }
 
 /// Schemes of later versions, and what they will speak.
-const NOT_YET: [(&str, &str); 6] = [
-    ("grpc", "gRPC"),
+const NOT_YET: [(&str, &str); 4] = [
     ("grpcs", "gRPC over TLS"),
-    ("h2c", "HTTP/2"),
     ("https", "HTTP over TLS"),
     ("rediss", "Redis over TLS"),
     ("tls", "TLS"),
 ];
 
-/// Reads `http://host:port`, `tcp://host:port`, `redis://…`, `postgres://…` or
+/// Reads `http://host:port`, `h2c://…`, `grpc://…`, `tcp://host:port`, `redis://…`, `postgres://…` or
 /// `unix:/path/to.sock` (HTTP over it).
 pub(super) fn parse_endpoint(text: &str) -> Result<(Endpoint, Carried), AddressError> {
     if let Some(path) = text.strip_prefix("unix:") {
@@ -66,6 +68,8 @@ pub(super) fn parse_endpoint(text: &str) -> Result<(Endpoint, Carried), AddressE
     };
     let (carried, default_port) = match scheme {
         "http" => (Carried::Http, Some(80)),
+        "h2c" => (Carried::Http2, Some(80)),
+        "grpc" => (Carried::Grpc, None),
         "tcp" => (Carried::Tcp, None),
         "redis" => (Carried::TcpFor("redis"), Some(6379)),
         "postgres" | "postgresql" => (Carried::TcpFor("postgres"), Some(5432)),
@@ -158,7 +162,7 @@ fn no_address(text: &str) -> AddressError {
 }
 
 fn unsupported(scheme: &str) -> AddressError {
-    let speaks = "use http://, tcp://, redis://, postgres:// or unix:";
+    let speaks = "use http://, h2c://, grpc://, tcp://, redis://, postgres:// or unix:";
     let message = match NOT_YET.iter().find(|(name, _)| *name == scheme) {
         Some((_, what)) => {
             format!("this version does not speak {what} ({scheme}://) to an upstream yet")
@@ -187,6 +191,8 @@ mod tests {
         assert_eq!(endpoint("http://a:81"), ("a|81".into(), Carried::Http));
         assert_eq!(endpoint("http://a/"), ("a|80".into(), Carried::Http));
         assert_eq!(endpoint("http://[::1]:8"), ("::1|8".into(), Carried::Http));
+        assert_eq!(endpoint("h2c://a"), ("a|80".into(), Carried::Http2));
+        assert_eq!(endpoint("grpc://a:5"), ("a|5".into(), Carried::Grpc));
         assert_eq!(
             endpoint("tcp://1.2.3.4:5"),
             ("1.2.3.4|5".into(), Carried::Tcp)
@@ -206,7 +212,8 @@ mod tests {
         for (text, says) in [
             ("127.0.0.1:8000", "http://127.0.0.1:8000"),
             ("https://a:1", "HTTP over TLS"),
-            ("h2c://a:1", "HTTP/2"),
+            ("grpcs://a:1", "gRPC over TLS"),
+            ("grpc://a", "no port"),
             ("gopher://a:1", "unknown scheme"),
             ("tcp://a", "no port"),
             ("http://a:1/v1", "no path"),

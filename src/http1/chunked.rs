@@ -2,7 +2,7 @@
 //! of them are payload, so that the same bytes can be passed on as they came.
 
 use crate::error::ignore;
-use crate::http1::framing::Scanned;
+use crate::http1::framing::{Part, Scanned};
 
 /// The longest chunk-size line with its extensions, and the most bytes of trailers.
 const LINE_CAP: usize = 4096;
@@ -54,32 +54,50 @@ pub struct ChunkedScanner {
 }
 
 impl ChunkedScanner {
+    /// Takes bytes up to `most` of payload; what frames it is always taken.
     pub(super) fn scan(
         &mut self,
         bytes: &[u8],
-        mut payload: impl FnMut(&[u8]),
+        mut most: usize,
+        mut part: impl FnMut(Part<'_>),
     ) -> Result<Scanned, ChunkedError> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
             if self.state == State::Data {
                 let take = usize::try_from(self.size)
                     .unwrap_or(usize::MAX)
-                    .min(bytes.len() - at);
-                payload(&bytes[at..at + take]);
+                    .min(bytes.len() - at)
+                    .min(most);
+                if take == 0 {
+                    break;
+                }
+                part(Part::Payload(&bytes[at..at + take]));
                 self.size -= take as u64;
+                most -= take;
                 at += take;
                 if self.size == 0 {
                     self.state = State::DataCr;
                 }
                 continue;
             }
-            self.state = self.framing_byte(bytes[at])?;
+            let next = self.framing_byte(bytes[at])?;
+            if self.is_in_trailers() && next != State::EndLf && next != State::Done {
+                part(Part::Trailers(&bytes[at..=at]));
+            }
+            self.state = next;
             at += 1;
         }
         Ok(Scanned {
             wire: at,
             done: self.state == State::Done,
         })
+    }
+
+    fn is_in_trailers(&self) -> bool {
+        matches!(
+            self.state,
+            State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf
+        )
     }
 
     fn framing_byte(&mut self, byte: u8) -> Result<State, ChunkedError> {
@@ -177,9 +195,47 @@ mod tests {
 
     fn decode(bytes: &[u8]) -> Result<(Vec<u8>, Scanned), ChunkedError> {
         let mut payload = Vec::new();
-        let scanned =
-            ChunkedScanner::default().scan(bytes, |part| payload.extend_from_slice(part))?;
+        let scanned = scan(&mut ChunkedScanner::default(), bytes, &mut payload)?;
         Ok((payload, scanned))
+    }
+
+    fn scan(
+        scanner: &mut ChunkedScanner,
+        bytes: &[u8],
+        payload: &mut Vec<u8>,
+    ) -> Result<Scanned, ChunkedError> {
+        scanner.scan(bytes, usize::MAX, |part| {
+            if let Part::Payload(part) = part {
+                payload.extend_from_slice(part);
+            }
+        })
+    }
+
+    #[test]
+    fn trailers_come_apart_and_payload_within_its_bound() {
+        let body = b"4;a=b\r\nwiki\r\n0;x\r\nX-T: v\r\nY: w\r\n\r\nGET";
+        let (mut scanner, mut payload, mut trailers) =
+            (ChunkedScanner::default(), Vec::new(), Vec::new());
+        let mut at = 0;
+        loop {
+            let scanned = scanner
+                .scan(&body[at..], 1, |part| match part {
+                    Part::Payload(bytes) => payload.push(bytes.to_vec()),
+                    Part::Trailers(bytes) => trailers.extend_from_slice(bytes),
+                })
+                .unwrap();
+            at += scanned.wire;
+            if scanned.done {
+                break;
+            }
+        }
+        assert_eq!(payload, [b"w", b"i", b"k", b"i"]);
+        assert_eq!(trailers, b"X-T: v\r\nY: w\r\n");
+        assert_eq!(&body[at..], b"GET");
+        // Without room for payload what frames it passes all the same.
+        let mut scanner = ChunkedScanner::default();
+        let scanned = scanner.scan(b"1\r\na\r\n", 0, |_| panic!()).unwrap();
+        assert_eq!(scanned.wire, 3);
     }
 
     #[test]
@@ -237,7 +293,7 @@ mod tests {
             ends.sort_unstable();
             let (mut scanner, mut payload, mut done) = (ChunkedScanner::default(), Vec::new(), false);
             for pair in ends.windows(2) {
-                let scanned = scanner.scan(&wire[pair[0]..pair[1]], |part| payload.extend_from_slice(part)).unwrap();
+                let scanned = scan(&mut scanner, &wire[pair[0]..pair[1]], &mut payload).unwrap();
                 prop_assert_eq!(scanned.wire, pair[1] - pair[0]);
                 done = scanned.done;
             }

@@ -124,6 +124,14 @@ pub struct Scanned {
     pub done: bool,
 }
 
+/// A piece of a body's bytes that is not its framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'b> {
+    Payload(&'b [u8]),
+    /// Of the trailer lines, without the empty one that ends them. Byte by byte: they are rare.
+    Trailers(&'b [u8]),
+}
+
 impl BodyScanner {
     pub fn new(framing: Framing) -> Self {
         match framing {
@@ -150,23 +158,36 @@ impl BodyScanner {
         bytes: &[u8],
         mut payload: impl FnMut(&[u8]),
     ) -> Result<Scanned, ChunkedError> {
+        self.scan_parts(bytes, usize::MAX, |part| {
+            if let Part::Payload(bytes) = part {
+                payload(bytes);
+            }
+        })
+    }
+
+    /// The same with the trailers told too, and with at most so many bytes of payload taken.
+    pub fn scan_parts(
+        &mut self,
+        bytes: &[u8],
+        most: usize,
+        mut part: impl FnMut(Part<'_>),
+    ) -> Result<Scanned, ChunkedError> {
         match self {
             Self::Done => Ok(Scanned {
                 wire: 0,
                 done: true,
             }),
             Self::UntilClose => {
-                payload(bytes);
-                Ok(Scanned {
-                    wire: bytes.len(),
-                    done: false,
-                })
+                let wire = bytes.len().min(most);
+                part(Part::Payload(&bytes[..wire]));
+                Ok(Scanned { wire, done: false })
             }
             Self::Length(left) => {
                 let wire = usize::try_from(*left)
                     .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                payload(&bytes[..wire]);
+                    .min(bytes.len())
+                    .min(most);
+                part(Part::Payload(&bytes[..wire]));
                 *left -= wire as u64;
                 let done = *left == 0;
                 if done {
@@ -175,7 +196,7 @@ impl BodyScanner {
                 Ok(Scanned { wire, done })
             }
             Self::Chunked(scanner) => {
-                let scanned = scanner.scan(bytes, payload)?;
+                let scanned = scanner.scan(bytes, most, part)?;
                 if scanned.done {
                     *self = Self::Done;
                 }

@@ -17,7 +17,7 @@ pub use edit::{
     Persistence, RequestEdit, ResponseEdit, rebuild_request, rebuild_response, strip_in_place,
 };
 pub use fields::FieldAt;
-pub use framing::{BodyScanner, Framing, FramingError, Scanned};
+pub use framing::{BodyScanner, Framing, FramingError, Part, Scanned};
 pub use head::{
     HeadError, Request, Response, Upgrade, leading_blank_lines, parse_request, parse_response,
 };

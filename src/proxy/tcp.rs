@@ -87,7 +87,7 @@ async fn run(call: &mut InFlight<'_>) -> Result<Ending, Failure> {
     }
     let start = Instant::now();
     let pool = Rc::clone(&call.generation.pools[call.target.upstream]);
-    let upstream = unless_gone(&session.client, pool.connect()).await??.stream;
+    let upstream = unless_gone(&session.client, pool.connect_bytes()).await??;
     call.sent(start.elapsed());
     // Until a request comes it does nothing.
     call.activity.hold();

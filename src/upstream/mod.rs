@@ -1,6 +1,7 @@
 //! How upstreams are reached: connectors and each worker's pool of kept connections.
 
 mod connect;
+mod http2;
 mod pool;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use connect::{ConnectError, connect};
+pub use http2::{h2_reason, is_unprocessed};
 pub use pool::{Connection, Pool};
 
 /// A named target as configured.
@@ -15,10 +17,24 @@ pub use pool::{Connection, Pool};
 pub struct UpstreamSpec {
     pub name: Arc<str>,
     pub endpoints: Vec<Endpoint>,
+    /// What it speaks, where it is asked for HTTP.
+    pub http: HttpVersion,
     pub connect_timeout: Duration,
     /// How long a pooled connection may be idle.
     pub idle_timeout: Duration,
     pub max_age: Duration,
+}
+
+/// The HTTP that an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1: a connection carries one call at a time.
+    #[default]
+    One,
+    /// HTTP/2 from the first byte on, by prior knowledge (RFC 9113 §3.3).
+    Two,
+    /// What TLS negotiates (ALPN).
+    Negotiated,
 }
 
 /// One address of an upstream.

@@ -66,6 +66,9 @@ if [ "${1:-all}" != compiler ]; then
   want redis-benchmark redis-tools
   want nginx nginx-light
   want wrk wrk
+  want h2load nghttp2-client
+  want openssl openssl
+  want curl curl
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 [ ${#packages[@]} = 0 ] || debian "${packages[@]}"

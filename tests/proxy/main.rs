@@ -11,6 +11,7 @@ mod composition;
 mod damage;
 mod determinism;
 mod drain;
+mod http2_upstream;
 mod lies;
 mod positions;
 mod revocation;

@@ -7,6 +7,7 @@
 //! let (mut client, mut server) = sidecar.call(&upstream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
 //! ```
 
+pub(crate) mod http2;
 pub(crate) mod sidecar;
 pub(crate) mod upstream;
 pub(crate) mod wire;

@@ -44,6 +44,14 @@ impl Sidecar {
         }
     }
 
+    /// Before an upstream that speaks HTTP/2 from the first byte on.
+    pub(crate) fn http2(upstream: SocketAddr) -> Self {
+        Self {
+            endpoint: format!("h2c://{upstream}"),
+            ..Self::to(upstream)
+        }
+    }
+
     /// Before bytes without requests.
     pub(crate) fn tcp(upstream: SocketAddr) -> Self {
         Self {

@@ -129,7 +129,8 @@ fn protocol(
 fn implied(upstream: &Upstream, problems: &mut Problems) -> Option<ProtocolSpec> {
     let (carried, place) = upstream.carried.as_ref()?;
     match carried {
-        Carried::Http => protocols::find("http"),
+        Carried::Http | Carried::Http2 => protocols::find("http"),
+        Carried::Grpc => protocols::find("grpc").or_else(|| protocols::find("http")),
         Carried::Tcp => Some(ProtocolSpec::Tcp),
         Carried::TcpFor(name) => {
             let message = format!("{name} is carried as plain bytes: a call is a connection");

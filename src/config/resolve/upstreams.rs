@@ -7,7 +7,7 @@ use crate::config::document::{Document, Named};
 use crate::config::tree::Located;
 use crate::config::{Place, Problems, UpstreamConfig};
 use crate::energy::UpstreamSource;
-use crate::upstream::{Endpoint, UpstreamSpec};
+use crate::upstream::{Endpoint, HttpVersion, UpstreamSpec};
 
 /// What is known of an upstream; `spec` where its table could be read.
 #[derive(Debug)]
@@ -54,6 +54,10 @@ fn upstream(name: &str, named: &Named<'_, UpstreamConfig>, problems: &mut Proble
     upstream.spec = Some(UpstreamSpec {
         name: Arc::from(name),
         endpoints,
+        http: match upstream.carried {
+            Some((Carried::Http2 | Carried::Grpc, _)) => HttpVersion::Two,
+            _ => HttpVersion::One,
+        },
         connect_timeout: config.connect_timeout.get(),
         idle_timeout: config.idle_timeout.get(),
         max_age: config.max_age.get(),

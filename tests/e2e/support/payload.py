@@ -1,5 +1,6 @@
 """Large bodies that are cheap to make and whose every mebibyte differs."""
 
+import gzip
 import hashlib
 import random
 
@@ -19,3 +20,26 @@ def digest(size) -> str:
     for block in blocks(size):
         total.update(block)
     return total.hexdigest()
+
+
+def made(seed, size, kind) -> bytes:
+    """The body that a seed stands for: the same in every process."""
+    source = random.Random(seed)
+    if kind == "values":  # every byte value, in runs that no line or chunk ends with
+        return (bytes(range(256)) * (size // 256 + 1))[:size]
+    if kind == "frames":  # what could be taken for framing
+        piece = b"\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ndata: x\n\n" + source.randbytes(3)
+        return (piece * (size // len(piece) + 1))[:size]
+    body = source.randbytes(size)
+    return gzip.compress(body, 1, mtime=0) if kind == "gzip" else body
+
+
+def as_chunks(body, step) -> bytes:
+    """A whole chunked body: sizes in both cases, now and then with an extension."""
+    parts = []
+    for number, start in enumerate(range(0, len(body), step)):
+        piece = body[start : start + step]
+        size = f"{len(piece):X}" if number % 2 else f"{len(piece):x}"
+        extension = ";name=value" if number % 7 == 3 else ""
+        parts += [f"{size}{extension}\r\n".encode(), piece, b"\r\n"]
+    return b"".join([*parts, b"0\r\n\r\n"])

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 sys.path.insert(0, __file__.rsplit("/support/", 1)[0])
 from support.net import HOST, now  # noqa: E402
-from support.payload import blocks  # noqa: E402
+from support.payload import as_chunks, blocks, made  # noqa: E402
 
 BOOK, LOCK = [], threading.Lock()
 
@@ -137,6 +137,22 @@ def chunked(peer, _entry, rest, query):
     peer.send(b"0\r\n\r\n")
 
 
+def identity(peer, entry, _rest, query):
+    """The body that a seed stands for, framed as asked; what came of the request's in a header."""
+    body = made(int(query["seed"]), int(query["size"]), query["kind"])
+    coding = "Content-Encoding: gzip\r\n" if query["kind"] == "gzip" else ""
+    head = f"HTTP/1.1 200 OK\r\nX-Got: {entry['sha256']}\r\nContent-Type: application/octet-stream\r\n{coding}"
+    framing, _, step = query["framing"].partition("-")
+    if framing == "length":
+        return peer.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    if framing == "close":
+        peer.send(f"{head}Connection: close\r\n\r\n".encode() + body)
+        peer.socket.shutdown(socket.SHUT_WR)
+        raise Gone
+    peer.send(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+    peer.send(as_chunks(body, int(step)))
+
+
 def slow(peer, entry, rest, query):
     time.sleep(int(rest) / 1000)
     echo(peer, entry, rest, query)
@@ -195,7 +211,7 @@ def chat(peer, entry, body, lower):
     peer.send(b"0\r\n\r\n")
 
 
-ROUTES = {"bytes": download, "chunked": chunked, "slow": slow, "hang": hang, "status": status, "lie": lie}
+ROUTES = {"identity": identity, "bytes": download, "chunked": chunked, "slow": slow, "hang": hang, "status": status, "lie": lie}
 
 
 def main():

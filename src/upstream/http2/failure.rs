@@ -1,0 +1,56 @@
+//! What a failed stream tells through an `io::Error`.
+
+use std::io;
+
+use h2::Reason;
+
+/// An error of one stream, as the driver sees it.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+struct StreamError {
+    source: h2::Error,
+    /// Not a byte of the request was sent.
+    unsent: bool,
+}
+
+/// What the stream of a running call says.
+pub(super) fn of(source: h2::Error) -> io::Error {
+    wrap(source, false)
+}
+
+/// The stream could not be opened.
+pub(super) fn unsent(source: h2::Error) -> io::Error {
+    wrap(source, true)
+}
+
+fn wrap(source: h2::Error, unsent: bool) -> io::Error {
+    let kind = match source.get_io() {
+        // The connection's own end: for a call it is as any broken connection.
+        Some(error) => error.kind(),
+        None if source.is_reset() || source.is_go_away() => io::ErrorKind::ConnectionReset,
+        None => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, StreamError { source, unsent })
+}
+
+fn cause(error: &io::Error) -> Option<&StreamError> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The code with which an upstream's stream ended in place of an answer (RFC 9113 §7); `None` where
+/// the upstream speaks HTTP/1.1, or the connection ended without one.
+pub fn h2_reason(error: &io::Error) -> Option<Reason> {
+    let source = &cause(error)?.source;
+    source.is_reset().then(|| source.reason()).flatten()
+}
+
+/// Whether the upstream surely did nothing with a request, so that sending it again does no harm
+/// whatever it is: its stream was refused, or lies beyond the last that the upstream took before it
+/// went away (RFC 9113 §8.7).
+pub fn is_unprocessed(error: &io::Error) -> bool {
+    cause(error).is_some_and(|it| {
+        let source = &it.source;
+        let refused = source.is_reset() && source.reason() == Some(Reason::REFUSED_STREAM);
+        it.unsent || source.is_remote() && (refused || source.is_go_away())
+    })
+}
