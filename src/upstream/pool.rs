@@ -50,6 +50,9 @@ pub struct Connection {
     /// It is a stream of HTTP/2, for one call: the upstream can refuse it without having done
     /// anything ([`is_unprocessed`](crate::upstream::is_unprocessed)).
     pub refusable: bool,
+    /// Its last answer had a large body that nobody here read: the next one's head is read with
+    /// little behind it, so that the body can stay in the kernel.
+    pub bulk: Cell<bool>,
 }
 
 impl Pool {
@@ -143,6 +146,7 @@ impl Pool {
                 born: Instant::now(),
                 reused: false,
                 refusable: false,
+                bulk: Cell::new(false),
             });
         }
         self.http2.chosen.set(true);
@@ -231,5 +235,6 @@ fn carry(shared: &Rc<Shared>, reused: bool) -> Connection {
         born: shared.born,
         reused,
         refusable: true,
+        bulk: Cell::new(false),
     }
 }
