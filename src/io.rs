@@ -92,6 +92,21 @@ impl Buffer {
         true
     }
 
+    /// Holds more bytes behind those held; grows up to `cap` bytes held. Whether there was room.
+    pub fn append(&mut self, bytes: &[u8], cap: usize) -> bool {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if !self.make_room(cap) {
+                return false;
+            }
+            let count = rest.len().min(self.bytes.len() - self.end);
+            self.bytes[self.end..self.end + count].copy_from_slice(&rest[..count]);
+            self.end += count;
+            rest = &rest[count..];
+        }
+        true
+    }
+
     /// Whether the last read brought all that it could.
     pub fn is_full(&self) -> bool {
         self.end == self.bytes.len()
@@ -170,6 +185,16 @@ pub trait Transport: AsyncRead + AsyncWrite + Debug + Unpin {
     /// Whether it is known, without a system call, that the peer sends nothing more and that
     /// nothing of it is left to read.
     fn is_read_closed(&mut self) -> bool;
+
+    /// As [`Stream::poll_peer_closed`]. What carries streams side by side knows of an end whatever
+    /// waits unread before it.
+    fn poll_peer_closed(&mut self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        match self.poll_readable(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if !self.is_read_closed() => Poll::Ready(None),
+            Poll::Ready(_) => Poll::Ready(Some(())),
+        }
+    }
 
     /// Makes the coming drop an abort that the peer can tell from an orderly end.
     fn reset_on_close(&mut self);
@@ -288,6 +313,9 @@ impl Stream {
     /// Whether the peer is known to have closed its sending side; costs no system call. `None`:
     /// bytes wait unread, and its end behind them is not known to anyone who waits.
     pub fn poll_peer_closed(&self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        if let Socket::Over(stream) = &mut *self.0.borrow_mut() {
+            return stream.poll_peer_closed(context);
+        }
         match self.poll_readable(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) if !self.is_closed() => Poll::Ready(None),

@@ -12,6 +12,7 @@ mod composition;
 mod damage;
 mod determinism;
 mod drain;
+mod http2;
 mod http2_upstream;
 mod lies;
 mod positions;

@@ -53,8 +53,8 @@ pub(super) async fn respond(
         // For an HTTP/1.0 client, which knows no chunks.
         stages = Some(Stages::plain());
     }
-    let draining = call.session.worker.draining.get();
-    let keep = asked.keep && !shape.until_close && !draining && beside.is_sent();
+    let ending = call.session.is_ending();
+    let keep = asked.keep && !shape.until_close && !ending && beside.is_sent();
     let persistence = match (keep, asked.minor) {
         (false, _) => Persistence::Close,
         (true, 0) => Persistence::KeepAlive,
@@ -89,6 +89,9 @@ pub(super) async fn respond(
         call.activity.done();
     }
     let reusable = clean && head.keep_alive && beside.is_sent();
+    if let Some(seconds) = head.keep_for {
+        connection.kept_for(seconds);
+    }
     let next = match result {
         Passed::Whole { .. } if keep => Next::Keep,
         Passed::Whole { .. } | Passed::Closed => Next::Close,

@@ -18,6 +18,8 @@ pub(super) struct Upload<'u> {
     pub(super) scanner: &'u mut BodyScanner,
     /// Where a rule acts on the request's body.
     pub(super) stages: Option<&'u mut Stages>,
+    /// A part of it was taken from the client: it cannot be sent from the start again.
+    pub(super) begun: bool,
 }
 
 /// Where it goes.
@@ -56,6 +58,7 @@ pub(super) async fn upload(
             .scan(buffer, |_| {})
             .map_err(Failure::ClientBody)?;
         if scanned.wire > 0 {
+            up.begun = true;
             let write = to.upstream.write_all(&buffer[..scanned.wire]);
             if unless_gone(client, write).await?.is_err() {
                 return std::future::pending().await;
