@@ -65,9 +65,9 @@ pub(super) async fn pass(
             tap.see(payload);
         }
     };
-    let in_place = match &head {
-        HeadBytes::InPlace(len) => *len,
-        HeadBytes::Rebuilt(_) => 0,
+    let (in_place, mut before) = match head {
+        HeadBytes::InPlace(len) => (len, Vec::new()),
+        HeadBytes::Rebuilt(bytes) => (0, bytes),
     };
     let mut scanned = scanner
         .scan(&buffer[in_place..], &mut watch)
@@ -75,10 +75,6 @@ pub(super) async fn pass(
     // From here on the answer has begun: a failure can no longer be told with a status.
     call.status = Some(status);
     let mut ready = in_place + scanned.wire;
-    let mut before = match head {
-        HeadBytes::InPlace(_) => Vec::new(),
-        HeadBytes::Rebuilt(bytes) => bytes,
-    };
     let mut clean = true;
     loop {
         if scanned.done {
