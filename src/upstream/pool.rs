@@ -200,7 +200,7 @@ impl Pool {
         for offset in 0..count {
             let index = first.wrapping_add(offset) % count;
             let endpoint = &self.spec.endpoints[index];
-            match connect(endpoint, &self.resolver, self.spec.connect_timeout).await {
+            match connect(&self.spec, endpoint, &self.resolver).await {
                 Ok(connected) => {
                     let home = Home {
                         endpoint: index,
