@@ -23,7 +23,7 @@ mod splice;
 pub use splice::{Pipe, PipePool, is_refused};
 
 /// What one read may bring. Reads of 8 KiB cost three times as much on bulk TCP.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub const BUFFER_BYTES: usize = 64 * 1024;
 /// Buffers that a worker keeps for the next call.
 const KEPT_BUFFERS: usize = 64;
 
@@ -89,6 +89,21 @@ impl Buffer {
         }
         let grown = (self.bytes.len() * 2).clamp(BUFFER_BYTES, cap.max(BUFFER_BYTES));
         self.bytes.resize(grown, 0);
+        true
+    }
+
+    /// Holds more bytes behind those held; grows up to `cap` bytes held. Whether there was room.
+    pub fn append(&mut self, bytes: &[u8], cap: usize) -> bool {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if !self.make_room(cap) {
+                return false;
+            }
+            let count = rest.len().min(self.bytes.len() - self.end);
+            self.bytes[self.end..self.end + count].copy_from_slice(&rest[..count]);
+            self.end += count;
+            rest = &rest[count..];
+        }
         true
     }
 
@@ -161,6 +176,69 @@ pub enum Socket {
     Over(Box<dyn Transport>),
 }
 
+impl Socket {
+    fn duplex(&mut self) -> Pin<&mut (dyn Duplex + Unpin)> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream),
+            Self::Unix(stream) => Pin::new(stream),
+            Self::Over(stream) => Pin::new(stream),
+        }
+    }
+
+    /// Makes the coming close send RST, so that the peer sees ECONNRESET and not an orderly end.
+    pub fn reset_on_close(&mut self) {
+        match self {
+            // A failure leaves an orderly close, which is all that a unix socket has anyway.
+            Self::Tcp(stream) => {
+                ignore(socket2::SockRef::from(&stream.as_fd()).set_linger(Some(Duration::ZERO)));
+            }
+            Self::Unix(_) => {}
+            Self::Over(stream) => stream.reset_on_close(),
+        }
+    }
+}
+
+/// For what is carried by it.
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.duplex().poll_read(context, room)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.duplex().poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.duplex().poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.duplex().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.duplex().poll_shutdown(context)
+    }
+}
+
 /// A stream that is carried by another one. What it has read of that and not given out yet is what
 /// sets it apart from a socket: readiness must tell of it.
 pub trait Transport: AsyncRead + AsyncWrite + Debug + Unpin {
@@ -170,6 +248,16 @@ pub trait Transport: AsyncRead + AsyncWrite + Debug + Unpin {
     /// Whether it is known, without a system call, that the peer sends nothing more and that
     /// nothing of it is left to read.
     fn is_read_closed(&mut self) -> bool;
+
+    /// As [`Stream::poll_peer_closed`]. What carries streams side by side knows of an end whatever
+    /// waits unread before it.
+    fn poll_peer_closed(&mut self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        match self.poll_readable(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if !self.is_read_closed() => Poll::Ready(None),
+            Poll::Ready(_) => Poll::Ready(Some(())),
+        }
+    }
 
     /// Makes the coming drop an abort that the peer can tell from an orderly end.
     fn reset_on_close(&mut self);
@@ -185,11 +273,7 @@ impl Stream {
     }
 
     fn with<R>(&self, act: impl FnOnce(Pin<&mut (dyn Duplex + Unpin)>) -> R) -> R {
-        match &mut *self.0.borrow_mut() {
-            Socket::Tcp(stream) => act(Pin::new(stream)),
-            Socket::Unix(stream) => act(Pin::new(stream)),
-            Socket::Over(stream) => act(Pin::new(stream)),
-        }
+        act(self.0.borrow_mut().duplex())
     }
 
     /// Reads once into the buffer's room. `Ok(0)` is the peer's end.
@@ -198,12 +282,23 @@ impl Stream {
         context: &mut Context<'_>,
         buffer: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
+        self.poll_read_some(context, buffer, BUFFER_BYTES)
+    }
+
+    /// The same, of `most` bytes.
+    pub fn poll_read_some(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
         if !buffer.make_room(BUFFER_BYTES) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         // poll_read (unlike try_read) notes a short read as "nothing more now" and so saves the
         // read that would only say EAGAIN.
-        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..]);
+        let end = buffer.bytes.len().min(buffer.end + most);
+        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..end]);
         let read = self.with(|stream| stream.poll_read(context, &mut room));
         let count = room.filled().len();
         ready!(read)?;
@@ -277,6 +372,9 @@ impl Stream {
     /// Whether the peer is known to have closed its sending side; costs no system call. `None`:
     /// bytes wait unread, and its end behind them is not known to anyone who waits.
     pub fn poll_peer_closed(&self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        if let Socket::Over(stream) = &mut *self.0.borrow_mut() {
+            return stream.poll_peer_closed(context);
+        }
         match self.poll_readable(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) if !self.is_closed() => Poll::Ready(None),
@@ -311,15 +409,51 @@ impl Stream {
 
     /// Makes the coming close send RST, so that the peer sees ECONNRESET and not an orderly end.
     pub fn reset_on_close(&self) {
-        match &mut *self.0.borrow_mut() {
-            // A failure leaves an orderly close, which is all that a unix socket has anyway.
-            Socket::Tcp(stream) => {
-                ignore(socket2::SockRef::from(&stream.as_fd()).set_linger(Some(Duration::ZERO)));
+        self.0.borrow_mut().reset_on_close();
+    }
+
+    /// The socket, for what is to be carried by it.
+    pub fn into_socket(self) -> Socket {
+        self.0.into_inner()
+    }
+
+    /// Waits for the peer's next bytes and shows what is there of them, which a read still gives.
+    /// 0 at its end. Of a carried stream nothing can be shown.
+    pub async fn peek(&self, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.readable().await?;
+            let peeked = match &*self.0.borrow() {
+                Socket::Tcp(stream) => stream.try_io(Interest::READABLE, || peek(stream, room)),
+                Socket::Unix(stream) => stream.try_io(Interest::READABLE, || peek(stream, room)),
+                Socket::Over(_) => return Err(io::ErrorKind::Unsupported.into()),
+            };
+            match peeked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return peeked,
             }
-            Socket::Unix(_) => {}
-            Socket::Over(stream) => stream.reset_on_close(),
         }
     }
+
+    /// Reads past bytes that were shown.
+    pub async fn skip(&self, mut count: usize) -> io::Result<()> {
+        let mut part = [0; 256];
+        while count > 0 {
+            let most = count.min(part.len());
+            let mut room = ReadBuf::new(&mut part[..most]);
+            poll_fn(|context| self.with(|stream| stream.poll_read(context, &mut room))).await?;
+            let read = room.filled().len();
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            count -= read;
+        }
+        Ok(())
+    }
+}
+
+fn peek(socket: &impl AsFd, room: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(socket, room, rustix::net::RecvFlags::PEEK)?;
+    Ok(count)
 }
 
 impl Stream {

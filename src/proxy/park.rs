@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
@@ -28,6 +28,8 @@ struct Entry {
     /// Set by the first sweep that finds it idle: parking itself reads no clock.
     since: Option<Instant>,
     expired: bool,
+    /// Calls are under way on it.
+    busy: bool,
 }
 
 /// A connection's place among the parked.
@@ -44,6 +46,7 @@ impl Parked {
             waker: None,
             since: None,
             expired: false,
+            busy: false,
         };
         Place {
             parked: self,
@@ -61,7 +64,7 @@ impl Parked {
                     entry.expired = true;
                     entry.waker.take().inspect(Waker::wake_by_ref);
                 }
-                (None, Some(_)) => entry.since = Some(now),
+                (None, Some(_)) if !entry.busy => entry.since = Some(now),
                 _ => {}
             }
         }
@@ -89,6 +92,19 @@ impl State {
 }
 
 impl Place<'_> {
+    /// Waits until all waits are ended.
+    pub(super) async fn closed(&self) {
+        poll_fn(|context| {
+            let mut state = self.parked.0.borrow_mut();
+            if state.closed || self.listener.is_retired() {
+                return Poll::Ready(());
+            }
+            state.entries[self.key].waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Waits until there is something to read. False where the connection is to be closed.
     pub(super) async fn wait(&self, stream: &Stream) -> bool {
         poll_fn(|context| {
@@ -113,6 +129,28 @@ impl Place<'_> {
             }
         })
         .await
+    }
+}
+
+impl Place<'_> {
+    /// For a connection of many calls at once, whose bytes somebody else waits for: whether it is to
+    /// be closed. The time that it may be idle begins anew after each look at it in use.
+    pub(super) fn poll_leave(&self, context: &mut Context<'_>, idle: bool) -> bool {
+        let mut state = self.parked.0.borrow_mut();
+        let closed = state.closed || self.listener.is_retired();
+        let entry = &mut state.entries[self.key];
+        entry.busy = !idle;
+        if !idle {
+            (entry.since, entry.expired) = (None, false);
+        }
+        if closed || entry.expired {
+            return true;
+        }
+        match &mut entry.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        false
     }
 }
 

@@ -17,10 +17,14 @@ pub(super) enum Failure {
     ClientBody(ChunkedError),
     #[error("the request is malformed: {0}")]
     ClientHead(HeadError),
+    #[error("the client sent a plain request to a port that speaks TLS")]
+    ClientPlain,
     #[error("the client closed in the middle of its request")]
     ClientShort,
     #[error("the request did not come in time")]
     ClientSlow,
+    #[error("the client speaks TLS to a listener that has none")]
+    ClientTls,
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("the upstream's body is malformed: {0}")]
@@ -55,13 +59,17 @@ impl Failure {
                 (None, Origin::Downstream, Outcome::ClientAbort)
             }
             Self::Injected { .. } => (None, Origin::Injected, Outcome::InjectedFault),
-            Self::ClientBody(_) => (Some(400), Origin::Downstream, Outcome::Rejected),
+            // In what language, it would not understand.
+            Self::ClientTls => (None, Origin::Downstream, Outcome::Rejected),
+            Self::ClientBody(_) | Self::ClientPlain => {
+                (Some(400), Origin::Downstream, Outcome::Rejected)
+            }
             Self::ClientHead(error) => {
                 (Some(error.status()), Origin::Downstream, Outcome::Rejected)
             }
             Self::ClientSlow => (Some(408), Origin::Downstream, Outcome::Rejected),
             Self::UpstreamStuck => (Some(504), Origin::Upstream, Outcome::Timeout),
-            Self::Connect(ConnectError::Timeout { .. }) => {
+            Self::Connect(ConnectError::Timeout { .. } | ConnectError::TlsTimeout { .. }) => {
                 (Some(504), Origin::Upstream, Outcome::Timeout)
             }
             Self::Connect(_)

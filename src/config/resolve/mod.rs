@@ -6,6 +6,7 @@ mod listeners;
 mod names;
 mod rules;
 mod settings;
+mod tls;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
@@ -13,9 +14,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::binds::Binds;
+use self::tls::Files;
 use super::document::Document;
 use super::{Inputs, Problem, Problems, Source};
-use crate::snapshot::{Limits, ListenerSpec, Settings, Snapshot};
+use crate::snapshot::{ListenerSpec, Settings, Snapshot};
 use crate::units::Seed;
 
 /// A configuration without a mistake.
@@ -60,9 +62,11 @@ fn compile(
     problems: &mut Problems,
 ) -> Option<(Snapshot, Settings)> {
     let mut binds = Binds::default();
-    let upstreams = upstreams::resolve(document, problems);
-    let listeners = listeners::resolve(document, &upstreams, &mut binds, problems);
+    let mut files = Files::default();
+    let upstreams = upstreams::resolve(document, &mut files, problems);
+    let listeners = listeners::resolve(document, &upstreams, &mut binds, &mut files, problems);
     let safety = settings::safety(document, inputs, problems);
+    let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
     if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
@@ -89,10 +93,8 @@ fn compile(
             .map(|it| it.spec)
             .collect::<Option<_>>()?,
         safety,
-        limits: document
-            .limits
-            .as_ref()
-            .map_or_else(Limits::default, |it| Limits::from(&it.value)),
+        limits,
+        watched: files.into_watched(),
     };
     Some((snapshot, settings?))
 }

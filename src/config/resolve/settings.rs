@@ -12,11 +12,13 @@ use crate::config::{
     AdminConfig, EnergyConfig, Inputs, LogConfig, Problems, SafetyConfig, parse_admin,
 };
 use crate::snapshot::{
-    AdminBind, Bind, EnergySettings, LogSettings, Safety, SettingPlace, Settings,
+    AdminBind, Bind, EnergySettings, Limits, LogSettings, Safety, SettingPlace, Settings,
 };
 
 /// More threads than this serve nobody.
 const MOST_WORKERS: usize = 256;
+/// RFC 9113 §6.9.1 allows 2 GiB less one byte.
+const H2_WINDOWS: std::ops::RangeInclusive<u64> = 1024..=1 << 30;
 
 pub(super) fn safety(
     document: &Document<'_>,
@@ -54,6 +56,30 @@ pub(super) fn safety(
         max_faults_per_call: config.max_faults_per_call,
         dry_run: config.dry_run || inputs.dry_run,
     })
+}
+
+/// Against slow or greedy peers.
+pub(super) fn limits(document: &Document<'_>, problems: &mut Problems) -> Limits {
+    let Some(located) = &document.limits else {
+        return Limits::default();
+    };
+    let config = &located.value;
+    if config.h2_streams == 0 {
+        let help = "100 is what the standard advises at least".to_owned();
+        let message = "`h2_streams` is 0, so no call could be made";
+        located.error(problems, "h2_streams", message, help);
+    }
+    for (key, size) in [
+        ("h2_stream_window", config.h2_stream_window),
+        ("h2_connection_window", config.h2_connection_window),
+    ] {
+        if !H2_WINDOWS.contains(&size.get()) {
+            let message = format!("`{key}` is {size}, which is not between 1KiB and 1GiB");
+            let help = "a window is what a client may send ahead of being read".to_owned();
+            located.error(problems, key, message, help);
+        }
+    }
+    Limits::from(config)
 }
 
 pub(super) fn resolve(

@@ -14,7 +14,7 @@ use crate::http1::{
     BodyScanner, Framing, HeadError, Request, RequestEdit, Response, Upgrade, parse_response,
     rebuild_request, strip_in_place,
 };
-use crate::io::{Buffer, Stream};
+use crate::io::{BUFFER_BYTES, Buffer, Stream};
 use crate::proxy::call::InFlight;
 use crate::proxy::execution::acts_on_body;
 use crate::proxy::http::Next;
@@ -30,6 +30,8 @@ use crate::upstream::{Connection, is_unprocessed};
 
 /// Interim answers to one request: more of them than this is no progress.
 const MOST_INTERIM: u32 = 100;
+/// What is read for the head of an answer whose body is likely to be passed on unread.
+const BULK_HEAD: usize = 4096;
 
 /// The head of the answer, with the bytes that came behind it.
 #[derive(Debug)]
@@ -330,6 +332,11 @@ async fn await_head(
         .map_err(Failure::UpstreamReset)?;
     let mut buffer = call.session.worker.buffers.take();
     let mut interim = 0;
+    let most = if connection.bulk.get() {
+        BULK_HEAD
+    } else {
+        BUFFER_BYTES
+    };
     loop {
         let parsed = if buffer.is_empty() {
             None
@@ -361,7 +368,7 @@ async fn await_head(
                     return Err(Failure::UpstreamHead(HeadError::TooLarge));
                 }
                 match beside
-                    .until(|context| stream.poll_read(context, &mut buffer))
+                    .until(|context| stream.poll_read_some(context, &mut buffer, most))
                     .await?
                 {
                     Ok(0) if buffer.is_empty() => return Err(Failure::UpstreamClosed),
