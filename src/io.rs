@@ -23,7 +23,7 @@ mod splice;
 pub use splice::{Pipe, PipePool, is_refused};
 
 /// What one read may bring. Reads of 8 KiB cost three times as much on bulk TCP.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub const BUFFER_BYTES: usize = 64 * 1024;
 /// Buffers that a worker keeps for the next call.
 const KEPT_BUFFERS: usize = 64;
 
@@ -282,12 +282,23 @@ impl Stream {
         context: &mut Context<'_>,
         buffer: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
+        self.poll_read_some(context, buffer, BUFFER_BYTES)
+    }
+
+    /// The same, of `most` bytes.
+    pub fn poll_read_some(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
         if !buffer.make_room(BUFFER_BYTES) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         // poll_read (unlike try_read) notes a short read as "nothing more now" and so saves the
         // read that would only say EAGAIN.
-        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..]);
+        let end = buffer.bytes.len().min(buffer.end + most);
+        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..end]);
         let read = self.with(|stream| stream.poll_read(context, &mut room));
         let count = room.filled().len();
         ready!(read)?;

@@ -59,14 +59,15 @@ pub(super) async fn pass(
 ) -> Result<Passed, Failure> {
     let client = &call.session.client;
     let unseen = tap.is_none();
+    connection.bulk.set(false);
     let mut watch = |payload: &[u8]| {
         if let Some(tap) = &mut tap {
             tap.see(payload);
         }
     };
-    let in_place = match &head {
-        HeadBytes::InPlace(len) => *len,
-        HeadBytes::Rebuilt(_) => 0,
+    let (in_place, mut before) = match head {
+        HeadBytes::InPlace(len) => (len, Vec::new()),
+        HeadBytes::Rebuilt(bytes) => (0, bytes),
     };
     let mut scanned = scanner
         .scan(&buffer[in_place..], &mut watch)
@@ -74,10 +75,6 @@ pub(super) async fn pass(
     // From here on the answer has begun: a failure can no longer be told with a status.
     call.status = Some(status);
     let mut ready = in_place + scanned.wire;
-    let mut before = match head {
-        HeadBytes::InPlace(_) => Vec::new(),
-        HeadBytes::Rebuilt(bytes) => bytes,
-    };
     let mut clean = true;
     loop {
         if scanned.done {
