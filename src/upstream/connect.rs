@@ -65,22 +65,19 @@ pub struct Connected {
 pub async fn connect(spec: &UpstreamSpec, endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let within = spec.connect_timeout;
     let by = Instant::now() + within;
-    let socket = match timeout_at(by, attempt(endpoint)).await {
-        Ok(result) => result?,
-        Err(_) => {
-            let endpoint = endpoint.authority();
-            return Err(ConnectError::Timeout { endpoint, within });
-        }
+    let Ok(socket) = timeout_at(by, attempt(endpoint)).await else {
+        let endpoint = endpoint.authority();
+        return Err(ConnectError::Timeout { endpoint, within });
     };
+    let socket = socket?;
     match &spec.tls {
         // Boxed: a handshake's state is many times a connection's.
-        Some(tls) => match Box::pin(timeout_at(by, secure(tls, endpoint, socket))).await {
-            Ok(result) => result,
-            Err(_) => {
+        Some(tls) => Box::pin(timeout_at(by, secure(tls, endpoint, socket)))
+            .await
+            .unwrap_or_else(|_| {
                 let endpoint = endpoint.authority();
                 Err(ConnectError::TlsTimeout { endpoint, within })
-            }
-        },
+            }),
         None => Ok(Connected {
             stream: Stream::new(socket),
             endpoint: endpoint.authority(),
