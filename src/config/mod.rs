@@ -34,7 +34,7 @@ pub use energy::EnergyConfig;
 pub use expand::Environment;
 pub use files::{inline, load, read_sources};
 pub use inputs::Inputs;
-pub use listener::{ListenerConfig, ObserveConfig, RouteConfig};
+pub use listener::{ForwardedConfig, ListenerConfig, ObserveConfig, ProfileConfig, RouteConfig};
 pub use log::{Decisions, LogConfig};
 pub use peer_limits::PeerLimitsConfig;
 pub use problem::{Place, Problem, Problems, Severity};

@@ -12,6 +12,7 @@ mod execution;
 mod http;
 mod linger;
 mod park;
+mod patience;
 mod relay;
 mod rescue;
 mod serve;

@@ -8,6 +8,7 @@ mod support;
 mod anything;
 mod bodies;
 mod composition;
+mod corpus;
 mod damage;
 mod determinism;
 mod drain;

@@ -11,8 +11,8 @@ use crate::config::hint::unknown_name;
 use crate::config::protocols::{self, CARRIED_AS_TCP};
 use crate::config::safety::{glob_set, path_glob};
 use crate::config::tree::Located;
-use crate::config::{ListenerConfig, ObserveConfig, Problems};
-use crate::snapshot::{ListenerSpec, Observe, ProtocolSpec, RouteSpec};
+use crate::config::{ForwardedConfig, ListenerConfig, ObserveConfig, Problems, ProfileConfig};
+use crate::snapshot::{HeadPolicy, ListenerSpec, Observe, ProtocolSpec, RouteSpec};
 
 /// What all listeners are resolved against.
 struct Around<'a> {
@@ -98,9 +98,36 @@ fn listener(
         upstream: upstream?,
         routes: routes?,
         hide_origin: config.hide_origin,
+        heads: heads(located, protocol, problems),
         observe: observe(&config.observe),
         state: Arc::default(),
     })
+}
+
+fn heads(
+    located: &Located<'_, ListenerConfig>,
+    protocol: Option<ProtocolSpec>,
+    problems: &mut Problems,
+) -> HeadPolicy {
+    let config = &located.value;
+    let heads = HeadPolicy {
+        strict: config.profile == ProfileConfig::Strict,
+        via: config.forwarded.contains(&ForwardedConfig::Via),
+        x_forwarded: config.forwarded.contains(&ForwardedConfig::XForwarded),
+    };
+    if matches!(protocol, Some(ProtocolSpec::Tcp)) {
+        for (key, given) in [
+            ("profile", heads.strict),
+            ("forwarded", heads.via || heads.x_forwarded),
+        ] {
+            if given {
+                let message = "a listener that carries bytes reads no heads";
+                let help = format!("leave `{key}` out, or name an HTTP protocol");
+                located.error(problems, key, message, help);
+            }
+        }
+    }
+    heads
 }
 
 /// A protocol by its name.

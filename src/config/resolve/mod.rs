@@ -60,6 +60,7 @@ fn compile(
     let listeners = listeners::resolve(document, &upstreams, &mut binds, problems);
     let safety = settings::safety(document, inputs, problems);
     let specs = rules::resolve(document, &listeners, problems);
+    settings::limits(document, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
     if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
         problems.push(Problem {

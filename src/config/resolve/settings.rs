@@ -11,10 +11,13 @@ use crate::config::tree::Located;
 use crate::config::{
     AdminConfig, EnergyConfig, Inputs, LogConfig, Problems, SafetyConfig, parse_admin,
 };
+use crate::http1::MAX_FIELDS;
 use crate::snapshot::{
     AdminBind, Bind, EnergySettings, LogSettings, Safety, SettingPlace, Settings,
 };
 
+/// A head is held whole until it has been read: bounded, and more than any client needs.
+const HEADER_SIZES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
 /// More threads than this serve nobody.
 const MOST_WORKERS: usize = 256;
 
@@ -54,6 +57,42 @@ pub(super) fn safety(
         max_faults_per_call: config.max_faults_per_call,
         dry_run: config.dry_run || inputs.dry_run,
     })
+}
+
+/// Limits that would refuse every call, or that cannot be held.
+pub(super) fn limits(document: &Document<'_>, problems: &mut Problems) {
+    let Some(located) = &document.limits else {
+        return;
+    };
+    let config = &located.value;
+    if !(1..=MAX_FIELDS).contains(&config.header_fields) {
+        let message = format!("heads of {} fields cannot be read", config.header_fields);
+        located.error(
+            problems,
+            "header_fields",
+            message,
+            format!("1 to {MAX_FIELDS}"),
+        );
+    }
+    if !HEADER_SIZES.contains(&config.header_size.get()) {
+        let message = "heads of that size cannot be read";
+        located.error(problems, "header_size", message, "1KiB to 16MiB".to_owned());
+    }
+    if config.connections == 0 {
+        let message = "a listener that holds no connection serves nobody";
+        let help = "1 or more; leave the listener out instead".to_owned();
+        located.error(problems, "connections", message, help);
+    }
+    for (key, span) in [
+        ("header_timeout", config.header_timeout),
+        ("body_idle", config.body_idle),
+    ] {
+        if span.get().is_zero() {
+            let message = "no peer is that fast";
+            let help = "for example 10s; there is no way to switch it off".to_owned();
+            located.error(problems, key, message, help);
+        }
+    }
 }
 
 pub(super) fn resolve(

@@ -85,6 +85,12 @@ async fn run(
     head: Request,
     asked: Asked,
 ) -> Result<Next, Failure> {
+    if call.generation.snapshot.listeners[call.listener]
+        .heads
+        .strict
+    {
+        head.check_strict(buffer).map_err(Failure::ClientHead)?;
+    }
     let mut continued = false;
     if let ProtocolSpec::Http(_, dialect) = call.target.protocol {
         let observe = call.generation.snapshot.listeners[call.listener].observe;
@@ -208,6 +214,8 @@ async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next 
     call.fail(failure);
     tracing::debug!(call = call.id, reason = %failure, "call failed");
     match Own::of(failure) {
+        // What it did not take is not kept for it.
+        _ if matches!(failure, Failure::ClientStuck) => Next::Reset,
         Some(own) if call.status.is_none() => {
             let told = answer::write(call, &own, false, asked.minor, asked.to_head).await;
             if let Err(gone) = told {

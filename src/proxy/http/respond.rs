@@ -2,6 +2,7 @@
 //! rule does.
 
 use std::io;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -20,6 +21,7 @@ use crate::proxy::http::read_ahead::reading_ahead;
 use crate::proxy::http::shape::{HeadBytes, prepare_head, shape};
 use crate::proxy::http::switch::switch;
 use crate::proxy::http::{Next, to_client};
+use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Outlet, Stages};
 use crate::proxy::tap::Tap;
@@ -48,7 +50,9 @@ pub(super) async fn respond(
     }
     let mut framer = framer(call, &head, &buffer);
     let mut stages = response_stages(call, &head, &buffer, &mut framer);
-    let shape = shape(&head, asked, stages.as_ref());
+    let limit = call.generation.snapshot.limits.body_idle;
+    let patience = patience::of_body(head.framing, head.fields(&buffer), limit);
+    let shape = shape(&head, asked, stages.as_ref(), patience);
     if stages.is_none() && shape.outlet == Outlet::Raw && head.framing == Framing::Chunked {
         // For an HTTP/1.0 client, which knows no chunks.
         stages = Some(Stages::plain());
@@ -65,7 +69,8 @@ pub(super) async fn respond(
     let head_bytes = prepare_head(call, &head, &mut buffer, shape.framing, persistence);
     let result = if let Some(stages) = stages {
         call.status = Some(head.status);
-        to_client(write_head(&call.session.client, &head_bytes, &mut buffer)).await?;
+        let client = &call.session.client;
+        to_client(write_head(client, &head_bytes, &mut buffer, patience)).await?;
         staged(
             call,
             connection,
@@ -81,6 +86,7 @@ pub(super) async fn respond(
             status: head.status,
             head: head_bytes,
             tap: framer.map(Tap::new),
+            patience,
         };
         pass(call, connection, buffer, &mut scanner, first, beside).await?
     };
@@ -234,11 +240,16 @@ fn response_stages(
 }
 
 /// Writes the head alone; the body follows through stages.
-async fn write_head(client: &Stream, head: &HeadBytes, buffer: &mut Buffer) -> io::Result<()> {
+async fn write_head(
+    client: &Stream,
+    head: &HeadBytes,
+    buffer: &mut Buffer,
+    limit: Option<Duration>,
+) -> io::Result<()> {
     match head {
-        HeadBytes::Rebuilt(bytes) => client.write_all(bytes).await,
+        HeadBytes::Rebuilt(bytes) => patience::write(client, bytes, &[], limit).await,
         HeadBytes::InPlace(len) => {
-            client.write_all(&buffer[..*len]).await?;
+            patience::write(client, &buffer[..*len], &[], limit).await?;
             buffer.consume(*len);
             Ok(())
         }
