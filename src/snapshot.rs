@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use globset::GlobSet;
@@ -63,12 +63,23 @@ pub struct HeadPolicy {
 pub struct ListenerState {
     calls: AtomicU64,
     pub connections: AtomicUsize,
+    retired: AtomicBool,
 }
 
 impl ListenerState {
     /// The number of the next call: taken when its head is parsed, the same whatever worker.
     pub fn next_call(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether a reload has removed the listener: its connections end when they are idle. One of
+    /// the same name that comes later is another.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
     }
 }
 
@@ -210,6 +221,9 @@ pub struct Limits {
     pub drain_grace: Duration,
     pub look_bytes: usize,
     pub look_time: Duration,
+    pub h2_streams: u32,
+    pub h2_stream_window: u32,
+    pub h2_connection_window: u32,
 }
 
 impl Default for Limits {
@@ -224,6 +238,9 @@ impl Default for Limits {
             drain_grace: Duration::from_secs(30),
             look_bytes: 1 << 20,
             look_time: Duration::from_secs(5),
+            h2_streams: 100,
+            h2_stream_window: 64 * 1024,
+            h2_connection_window: 1 << 20,
         }
     }
 }

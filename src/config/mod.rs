@@ -32,7 +32,7 @@ pub use address::{AddressError, parse_bind};
 pub use admin::{AdminConfig, HealthConfig, parse_admin};
 pub use energy::EnergyConfig;
 pub use expand::Environment;
-pub use files::{inline, load, read_sources};
+pub use files::{inline, is_stdin, load, read_sources};
 pub use inputs::Inputs;
 pub use listener::{ForwardedConfig, ListenerConfig, ObserveConfig, ProfileConfig, RouteConfig};
 pub use log::{Decisions, LogConfig};

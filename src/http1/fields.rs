@@ -47,6 +47,16 @@ pub(super) fn field_of(field: FieldAt, head: &[u8]) -> Field<'_> {
     }
 }
 
+/// The `timeout` of a Keep-Alive field, in seconds (RFC 2068 §19.7.1.1, as servers still send it).
+fn keep_for(value: &[u8]) -> Option<u32> {
+    let mut parameters = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let timeout = parameters.find_map(|it| {
+        let (name, rest) = it.split_at_checked(8)?;
+        name.eq_ignore_ascii_case(b"timeout=").then_some(rest)
+    })?;
+    std::str::from_utf8(timeout).ok()?.parse().ok()
+}
+
 /// One pass over the fields of a head.
 #[expect(
     clippy::struct_excessive_bools,
@@ -62,6 +72,8 @@ pub(super) struct FieldScan<'b> {
     pub(super) hosts: usize,
     pub(super) close: bool,
     pub(super) keep: bool,
+    /// Seconds that the peer keeps an idle connection.
+    pub(super) keep_for: Option<u32>,
     pub(super) asks_upgrade: bool,
     pub(super) has_upgrade: bool,
     pub(super) asks_h2c: bool,
@@ -83,6 +95,7 @@ impl<'b> FieldScan<'b> {
             hosts: 0,
             close: false,
             keep: false,
+            keep_for: None,
             asks_upgrade: false,
             has_upgrade: false,
             asks_h2c: false,
@@ -114,7 +127,10 @@ impl<'b> FieldScan<'b> {
                 hop = true;
                 self.take_connection(value);
             }
-            10 if is(name, "keep-alive") => hop = true,
+            10 if is(name, "keep-alive") => {
+                hop = true;
+                self.keep_for = keep_for(value);
+            }
             14 if is(name, "content-length") => {
                 framing = true;
                 self.lengths.take(value)?;

@@ -154,6 +154,8 @@ pub struct Response {
     pub minor: u8,
     /// The upstream keeps the connection after this exchange.
     pub keep_alive: bool,
+    /// For so many seconds, where it says so.
+    pub keep_for: Option<u32>,
     pub rebuild: bool,
     status_at: u32,
 }
@@ -286,6 +288,7 @@ pub fn parse_response(
         framing,
         minor,
         keep_alive: scan.keeps(minor) && framing != Framing::UntilClose,
+        keep_for: scan.keep_for,
         rebuild: scan.lengths.repeated() || scan.bare_lf,
         fields: scan.fields,
         // "HTTP/1.x " is nine bytes; httparse has checked them.

@@ -224,3 +224,17 @@ fn responses_are_framed_by_what_was_asked() {
         assert!(parse(lie, false).is_err(), "{lie}");
     }
 }
+
+#[test]
+fn an_upstream_says_how_long_it_keeps_an_idle_connection() {
+    let keep_for = |value: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\nKeep-Alive: {value}\r\nContent-Length: 0\r\n\r\n");
+        let parsed = parse_response(head.as_bytes(), 1000, false, Upgrade::No);
+        parsed.unwrap().unwrap().keep_for
+    };
+    assert_eq!(keep_for("timeout=5"), Some(5));
+    assert_eq!(keep_for("max=100, Timeout=15"), Some(15));
+    for none in ["5", "timeout=", "timeout=x", "timeout=99999999999", ""] {
+        assert_eq!(keep_for(none), None, "{none}");
+    }
+}

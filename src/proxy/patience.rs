@@ -70,7 +70,7 @@ pub(super) async fn write(
         }
         match stream.poll_flush(context) {
             Poll::Pending => patience.poll(context).map(Err),
-            flushed => flushed,
+            flushed @ Poll::Ready(_) => flushed,
         }
     })
     .await

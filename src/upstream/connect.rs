@@ -1,14 +1,14 @@
 //! One connection to one endpoint, within its time.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::error::ignore;
 use crate::io::{Socket, Stream};
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, Resolver};
 
 /// Why an upstream could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,8 @@ pub struct Connected {
     pub(super) http2: bool,
     /// It is carried by TLS.
     pub(super) secure: bool,
+    /// Where a name led.
+    pub(super) address: Option<SocketAddr>,
 }
 
 impl Connected {
@@ -58,13 +60,18 @@ impl Connected {
             endpoint: endpoint.authority(),
             http2: false,
             secure: false,
+            address: None,
         }
     }
 }
 
 /// Connects, or says why not.
-pub async fn connect(endpoint: &Endpoint, within: Duration) -> Result<Connected, ConnectError> {
-    match tokio::time::timeout(within, attempt(endpoint)).await {
+pub async fn connect(
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+    within: Duration,
+) -> Result<Connected, ConnectError> {
+    match tokio::time::timeout(within, attempt(endpoint, resolver, within)).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError::Timeout {
             endpoint: endpoint.authority(),
@@ -73,7 +80,11 @@ pub async fn connect(endpoint: &Endpoint, within: Duration) -> Result<Connected,
     }
 }
 
-async fn attempt(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
+async fn attempt(
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+    within: Duration,
+) -> Result<Connected, ConnectError> {
     let failed = |source| ConnectError::Failed {
         endpoint: endpoint.authority(),
         source,
@@ -84,35 +95,49 @@ async fn attempt(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
             Ok(Connected::plain(Socket::Unix(stream), endpoint))
         }
         Endpoint::Tcp { host, port } => {
-            let mut last = None;
-            for address in resolve(host, *port).await? {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => {
-                        // Without it small writes wait for acknowledgements; a failure only costs time.
-                        ignore(stream.set_nodelay(true));
-                        return Ok(Connected::plain(Socket::Tcp(stream), endpoint));
-                    }
-                    Err(error) => last = Some(error),
-                }
-            }
-            Err(failed(
-                last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
-            ))
+            let unresolved = |source| ConnectError::Unresolved {
+                host: host.clone(),
+                source,
+            };
+            let addresses = resolver.addresses(host, *port).await.map_err(unresolved)?;
+            let dialled = match dial(&addresses, within).await {
+                Ok(dialled) => Ok(dialled),
+                // It may have come back elsewhere.
+                Err(error) => match resolver.others(host, *port, &addresses).await {
+                    Some(others) => dial(&others, within).await,
+                    None => Err(error),
+                },
+            };
+            let (stream, address) = dialled.map_err(failed)?;
+            let connected = Connected::plain(Socket::Tcp(stream), endpoint);
+            Ok(Connected {
+                address: Some(address),
+                ..connected
+            })
         }
     }
 }
 
-/// The addresses of a name. A literal needs no look-up; a look-up runs on tokio's blocking threads.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
+/// Tries addresses in turn. One that swallows what is sent to it leaves time for the others.
+async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    let share = within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    for &address in addresses {
+        let connecting = TcpStream::connect(address);
+        let connected = if addresses.len() == 1 {
+            connecting.await
+        } else {
+            let timed = tokio::time::timeout(share, connecting).await;
+            timed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
+        match connected {
+            Ok(stream) => {
+                // Without it small writes wait for acknowledgements; a failure only costs time.
+                ignore(stream.set_nodelay(true));
+                return Ok((stream, address));
+            }
+            Err(error) => last = error,
+        }
     }
-    let unresolved = |source| ConnectError::Unresolved {
-        host: host.to_owned(),
-        source,
-    };
-    Ok(tokio::net::lookup_host((host, port))
-        .await
-        .map_err(unresolved)?
-        .collect())
+    Err(last)
 }

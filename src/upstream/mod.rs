@@ -3,6 +3,7 @@
 mod connect;
 mod http2;
 mod pool;
+mod resolve;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use connect::{ConnectError, connect};
 pub use http2::{h2_reason, is_unprocessed};
 pub use pool::{Connection, Pool};
+pub use resolve::Resolver;
 
 /// A named target as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]

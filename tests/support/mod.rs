@@ -8,6 +8,7 @@
 //! ```
 
 pub(crate) mod http2;
+pub(crate) mod http2_client;
 pub(crate) mod sidecar;
 pub(crate) mod upstream;
 pub(crate) mod wire;

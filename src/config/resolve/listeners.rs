@@ -157,7 +157,7 @@ fn implied(upstream: &Upstream, problems: &mut Problems) -> Option<ProtocolSpec>
     let (carried, place) = upstream.carried.as_ref()?;
     match carried {
         Carried::Http | Carried::Http2 => protocols::find("http"),
-        Carried::Grpc => protocols::find("grpc").or_else(|| protocols::find("http")),
+        Carried::Grpc => protocols::find("grpc"),
         Carried::Tcp => Some(ProtocolSpec::Tcp),
         Carried::TcpFor(name) => {
             let message = format!("{name} is carried as plain bytes: a call is a connection");

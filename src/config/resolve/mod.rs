@@ -9,12 +9,13 @@ mod settings;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::binds::Binds;
 use super::document::Document;
 use super::{Inputs, Problem, Problems, Source};
-use crate::snapshot::{Limits, ListenerSpec, Settings, Snapshot};
+use crate::snapshot::{ListenerSpec, Settings, Snapshot};
 use crate::units::Seed;
 
 /// A configuration without a mistake.
@@ -26,6 +27,8 @@ pub struct Resolved {
     pub warnings: Vec<Problem>,
     /// The configuration has no seed: this one was drawn, and should be told.
     pub seed_drawn: bool,
+    /// Files that the text names and that were read with it: a change of theirs is one of it.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads sources as one configuration.
@@ -47,6 +50,7 @@ pub fn resolve(sources: &[Arc<Source>], inputs: &Inputs<'_>) -> Result<Resolved,
         settings,
         warnings: problems.into_vec(),
         seed_drawn: document.seed.is_none() && inputs.seed.is_none(),
+        files: Vec::new(),
     })
 }
 
@@ -59,8 +63,8 @@ fn compile(
     let upstreams = upstreams::resolve(document, problems);
     let listeners = listeners::resolve(document, &upstreams, &mut binds, problems);
     let safety = settings::safety(document, inputs, problems);
+    let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
-    settings::limits(document, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
     if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
         problems.push(Problem {
@@ -86,10 +90,7 @@ fn compile(
             .map(|it| it.spec)
             .collect::<Option<_>>()?,
         safety,
-        limits: document
-            .limits
-            .as_ref()
-            .map_or_else(Limits::default, |it| Limits::from(&it.value)),
+        limits,
     };
     Some((snapshot, settings?))
 }

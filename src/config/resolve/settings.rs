@@ -9,17 +9,20 @@ use crate::config::document::Document;
 use crate::config::safety::{glob_set, path_glob};
 use crate::config::tree::Located;
 use crate::config::{
-    AdminConfig, EnergyConfig, Inputs, LogConfig, Problems, SafetyConfig, parse_admin,
+    AdminConfig, EnergyConfig, Inputs, LogConfig, PeerLimitsConfig, Problems, SafetyConfig,
+    parse_admin,
 };
 use crate::http1::MAX_FIELDS;
 use crate::snapshot::{
-    AdminBind, Bind, EnergySettings, LogSettings, Safety, SettingPlace, Settings,
+    AdminBind, Bind, EnergySettings, Limits, LogSettings, Safety, SettingPlace, Settings,
 };
 
 /// A head is held whole until it has been read: bounded, and more than any client needs.
 const HEADER_SIZES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
 /// More threads than this serve nobody.
 const MOST_WORKERS: usize = 256;
+/// RFC 9113 §6.9.1 allows 2 GiB less one byte.
+const H2_WINDOWS: std::ops::RangeInclusive<u64> = 1024..=1 << 30;
 
 pub(super) fn safety(
     document: &Document<'_>,
@@ -59,11 +62,33 @@ pub(super) fn safety(
     })
 }
 
-/// Limits that would refuse every call, or that cannot be held.
-pub(super) fn limits(document: &Document<'_>, problems: &mut Problems) {
+/// Against slow or greedy peers.
+pub(super) fn limits(document: &Document<'_>, problems: &mut Problems) -> Limits {
     let Some(located) = &document.limits else {
-        return;
+        return Limits::default();
     };
+    let config = &located.value;
+    of_http1(located, problems);
+    if config.h2_streams == 0 {
+        let help = "100 is what the standard advises at least".to_owned();
+        let message = "`h2_streams` is 0, so no call could be made";
+        located.error(problems, "h2_streams", message, help);
+    }
+    for (key, size) in [
+        ("h2_stream_window", config.h2_stream_window),
+        ("h2_connection_window", config.h2_connection_window),
+    ] {
+        if !H2_WINDOWS.contains(&size.get()) {
+            let message = format!("`{key}` is {size}, which is not between 1KiB and 1GiB");
+            let help = "a window is what a client may send ahead of being read".to_owned();
+            located.error(problems, key, message, help);
+        }
+    }
+    Limits::from(config)
+}
+
+/// Limits that would refuse every call, or that cannot be held.
+fn of_http1(located: &Located<'_, PeerLimitsConfig>, problems: &mut Problems) {
     let config = &located.value;
     if !(1..=MAX_FIELDS).contains(&config.header_fields) {
         let message = format!("heads of {} fields cannot be read", config.header_fields);

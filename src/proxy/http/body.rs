@@ -15,6 +15,7 @@ use crate::proxy::activity::Activity;
 use crate::proxy::call::InFlight;
 use crate::proxy::execution::Execution;
 use crate::proxy::http::beside::Beside;
+use crate::proxy::http::bulk;
 use crate::proxy::http::shape::{HeadBytes, Shape};
 use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
@@ -62,14 +63,15 @@ pub(super) async fn pass(
     beside: &mut Beside<'_>,
 ) -> Result<Passed, Failure> {
     let client = &call.session.client;
+    let unseen = tap.is_none();
     let mut watch = |payload: &[u8]| {
         if let Some(tap) = &mut tap {
             tap.see(payload);
         }
     };
-    let in_place = match &head {
-        HeadBytes::InPlace(len) => *len,
-        HeadBytes::Rebuilt(_) => 0,
+    let (in_place, mut before) = match head {
+        HeadBytes::InPlace(len) => (len, Vec::new()),
+        HeadBytes::Rebuilt(bytes) => (0, bytes),
     };
     let mut trailers = Trailers::default();
     let mut scanned = scanner
@@ -78,10 +80,7 @@ pub(super) async fn pass(
     // From here on the answer has begun: a failure can no longer be told with a status.
     call.status = Some(status);
     let (mut ready, mut taken) = (in_place + scanned.raw, in_place + scanned.wire);
-    let mut before = match head {
-        HeadBytes::InPlace(_) => Vec::new(),
-        HeadBytes::Rebuilt(bytes) => bytes,
-    };
+    let mut clean = true;
     loop {
         if scanned.done {
             // However long the client takes for it.
@@ -94,10 +93,18 @@ pub(super) async fn pass(
             .map_err(Failure::of_client)?;
         buffer.consume(taken);
         call.response_bytes += scanned.wire as u64;
-        if scanned.done
-            || (buffer.is_empty() && !fill(call, connection, &mut buffer, scanner, beside).await?)
-        {
+        if scanned.done {
             break;
+        }
+        if buffer.is_empty() {
+            buffer.release();
+            if unseen && let Some(alone) = bulk::answer(call, connection, scanner, beside).await? {
+                clean = alone;
+                break;
+            }
+            if !fill(call, connection, &mut buffer, scanner, beside).await? {
+                break;
+            }
         }
         before = Vec::new();
         scanned = scanner
@@ -111,14 +118,19 @@ pub(super) async fn pass(
         let write = patience::write(client, &end, &[], patience);
         beside.with(write).await?.map_err(Failure::of_client)?;
     }
+    passed(call, tap);
+    Ok(Passed::Whole {
+        leftover: !clean || !buffer.is_empty(),
+    })
+}
+
+/// All of it has gone out.
+fn passed(call: &mut InFlight<'_>, tap: Option<Tap>) {
     let failed = tap.as_ref().is_some_and(Tap::saw_error);
     if let Some(tap) = tap {
         tap.tell(call);
     }
     call.answered(failed);
-    Ok(Passed::Whole {
-        leftover: !buffer.is_empty(),
-    })
 }
 
 /// Reads more of a body; between two pieces of a stream a call holds no buffer. False at the end of
@@ -131,7 +143,6 @@ async fn fill(
     beside: &mut Beside<'_>,
 ) -> Result<bool, Failure> {
     let upstream = &connection.stream;
-    buffer.release();
     let ready = beside.until(|context| upstream.poll_readable(context));
     let ready = if matches!(scanner, BodyScanner::Length(_)) {
         // A body of announced length is on its way; a stream may be silent for as long as it likes.
@@ -267,7 +278,7 @@ fn idle_execution(call: &InFlight<'_>) -> Execution {
 }
 
 /// Awaits a write; while the client takes none of it, the upstream is not charged.
-async fn holding<F: Future>(activity: &Activity, write: F) -> F::Output {
+pub(super) async fn holding<F: Future>(activity: &Activity, write: F) -> F::Output {
     let mut write = pin!(write);
     poll_fn(|context| match write.as_mut().poll(context) {
         Poll::Pending => {

@@ -53,7 +53,7 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
     call.count();
     call.fail(failure);
     tracing::debug!(peer = ?session.peer, reason = %failure, "request refused");
-    if let Some(own) = Own::of(failure) {
+    if let Some(own) = Own::of(&call, failure) {
         // The request was not understood, so nothing behind it can be either.
         ignore(answer::write(&mut call, &own, false, 1, false).await);
     }
@@ -145,14 +145,14 @@ pub(super) async fn end_by_rule(
     call.conclude(Outcome::InjectedFault, Origin::Injected);
     let own = match &planned.effect {
         Effect::Answer { answer, .. } => Own::injected(call, answer),
-        Effect::FailConnect { reason } => connect_failure(*reason),
+        Effect::FailConnect { reason } => connect_failure(call, *reason),
         Effect::Reset { .. } => return Ok(Next::Reset),
         _ => return Ok(Next::Close),
     };
     let stuck = unread
         .as_ref()
         .is_some_and(|(buffer, head)| waits_for_continue(buffer, head));
-    let keep = asked.keep && !call.session.worker.draining.get() && !stuck;
+    let keep = asked.keep && !call.session.is_ending() && !stuck;
     answer::write(call, &own, keep, asked.minor, asked.to_head).await?;
     let Some((buffer, head)) = unread.filter(|_| keep) else {
         return Ok(if keep { Next::Keep } else { Next::Close });
@@ -162,7 +162,7 @@ pub(super) async fn end_by_rule(
     Ok(if clear { Next::Keep } else { Next::Close })
 }
 
-fn connect_failure(reason: ConnectFailure) -> Own {
+fn connect_failure(call: &InFlight<'_>, reason: ConnectFailure) -> Own {
     let (status, text) = match reason {
         ConnectFailure::Blackholed => (504, "the upstream did not accept a connection in time"),
         ConnectFailure::CertificateExpired => (502, "the upstream's certificate has expired"),
@@ -170,7 +170,7 @@ fn connect_failure(reason: ConnectFailure) -> Own {
         ConnectFailure::Refused => (502, "the upstream refused the connection"),
         ConnectFailure::Tls => (502, "the TLS handshake with the upstream failed"),
     };
-    Own::plain(status, text, Origin::Injected)
+    Own::said(call.target.protocol, status, text, Origin::Injected)
 }
 
 /// A client that waits for a 100 has not sent its body, and will not; RFC 9110 §10.1.1 lets it send
@@ -213,7 +213,7 @@ async fn drain(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request) -> Resu
 async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next {
     call.fail(failure);
     tracing::debug!(call = call.id, reason = %failure, "call failed");
-    match Own::of(failure) {
+    match Own::of(call, failure) {
         // What it did not take is not kept for it.
         _ if matches!(failure, Failure::ClientStuck) => Next::Reset,
         Some(own) if call.status.is_none() => {

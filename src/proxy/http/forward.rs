@@ -28,7 +28,7 @@ use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::watch::unless_gone;
-use crate::upstream::Connection;
+use crate::upstream::{Connection, is_unprocessed};
 
 /// Interim answers to one request: more of them than this is no progress.
 const MOST_INTERIM: u32 = 100;
@@ -84,6 +84,14 @@ impl Outgoing {
         }
     }
 
+    /// The head and so many body bytes that stand behind it.
+    fn copy(&self, buffer: &[u8], body: usize) -> Vec<u8> {
+        match self {
+            Self::InPlace(len) => buffer[..len + body].to_vec(),
+            Self::Rebuilt(bytes, len) => [bytes, &buffer[*len..len + body]].concat(),
+        }
+    }
+
     /// Writes the head and so many body bytes that stand behind it.
     async fn send(
         &self,
@@ -122,25 +130,45 @@ pub(super) async fn forward(
     call.request_bytes = with_head as u64;
     // All of it is at hand: it can be sent a second time.
     let whole = stages.is_none() && scanner.is_done();
+    let can_repeat = whole || stages.is_none() && with_head == 0;
     let mut up = Upload {
         scanner: &mut scanner,
         stages: stages.as_mut(),
         idle,
+        begun: false,
     };
     let mut fresh = false;
+    // What an upstream can refuse is kept apart, and not the large buffer for as long as it works.
+    let mut kept = None;
     loop {
         let connection = take_connection(call, fresh).await?;
         // Only a kept connection fails for a reason that a new one may not share.
         let may_retry = connection.reused && whole && idempotent;
-        let sending = outgoing.send(&connection.stream, buffer, with_head, idle);
+        if connection.refusable && can_repeat && kept.is_none() {
+            kept = Some(outgoing.copy(buffer, with_head));
+            buffer.consume(head_len + with_head);
+            buffer.release();
+        }
+        let stream = &connection.stream;
+        let sending = async {
+            match &kept {
+                Some(bytes) => patience::write(stream, bytes, &[], idle).await,
+                None => outgoing.send(stream, buffer, with_head, idle).await,
+            }
+        };
         let sent = unless_gone(&call.session.client, sending).await?;
-        let mut held = whole.then_some(head_len + with_head);
+        let in_buffer = if kept.is_some() {
+            0
+        } else {
+            head_len + with_head
+        };
+        let mut held = whole.then_some(in_buffer);
         let result = match sent {
             Err(error) if !may_have_answered(&error) => Err(Failure::of_upstream(error)),
             _ => {
-                if !may_retry {
+                if !may_retry && kept.is_none() {
                     // It will not be sent again: its buffer serves the answer.
-                    buffer.consume(head_len + with_head);
+                    buffer.consume(in_buffer);
                     buffer.release();
                     held = held.map(|_| 0);
                 }
@@ -158,6 +186,15 @@ pub(super) async fn forward(
             }
             Err(Failure::UpstreamClosed | Failure::UpstreamReset(_))
                 if may_retry && call.response_head.is_none() && !call.interim =>
+            {
+                fresh = true;
+            }
+            Err(Failure::UpstreamReset(error))
+                if is_unprocessed(&error)
+                    && !fresh
+                    && !up.begun
+                    && kept.is_some()
+                    && !call.interim =>
             {
                 fresh = true;
             }
@@ -258,6 +295,7 @@ async fn converse(
             upstream: &connection.stream,
             activity: &activity,
             idle: up.idle,
+            pipes: &call.session.worker.buffers.pipes,
             sent: &sent,
         };
         let uploading = pin!(upload(client, buffer, up, to, execution.as_deref()));

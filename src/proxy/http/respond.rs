@@ -40,10 +40,8 @@ pub(super) async fn respond(
 ) -> Result<(Next, bool), Failure> {
     let Answered { head, mut buffer } = answered;
     if head.status == 101 {
-        return Ok((
-            switch(call, head, buffer, connection, downstream).await?,
-            false,
-        ));
+        let next = switch(call, head, buffer, connection, downstream).await?;
+        return Ok((next, false));
     }
     if let Some(next) = before_head(call, &head, &mut buffer, connection, asked, beside).await? {
         return Ok(next);
@@ -57,16 +55,17 @@ pub(super) async fn respond(
         // For an HTTP/1.0 client, which knows no chunks.
         stages = Some(Stages::plain());
     }
-    let draining = call.session.worker.draining.get();
-    let keep = asked.keep && !shape.until_close && !draining && beside.is_sent();
-    let persistence = match (keep, asked.minor) {
-        (false, _) => Persistence::Close,
-        (true, 0) => Persistence::KeepAlive,
-        (true, _) => Persistence::Implied,
-    };
+    let ending = call.session.is_ending();
+    let keep = asked.keep && !shape.until_close && !ending && beside.is_sent();
     call.ends_with_connection = shape.until_close;
     let mut scanner = BodyScanner::new(head.framing);
-    let head_bytes = prepare_head(call, &head, &mut buffer, shape.framing, persistence);
+    let head_bytes = prepare_head(
+        call,
+        &head,
+        &mut buffer,
+        shape.framing,
+        persistence(keep, asked.minor),
+    );
     let result = if let Some(stages) = stages {
         call.status = Some(head.status);
         let client = &call.session.client;
@@ -95,12 +94,23 @@ pub(super) async fn respond(
         call.activity.done();
     }
     let reusable = clean && head.keep_alive && beside.is_sent();
+    if let Some(seconds) = head.keep_for {
+        connection.kept_for(seconds);
+    }
     let next = match result {
         Passed::Whole { .. } if keep => Next::Keep,
         Passed::Whole { .. } | Passed::Closed => Next::Close,
         Passed::Reset => Next::Reset,
     };
     Ok((next, reusable))
+}
+
+fn persistence(keep: bool, minor: u8) -> Persistence {
+    match (keep, minor) {
+        (false, _) => Persistence::Close,
+        (true, 0) => Persistence::KeepAlive,
+        (true, _) => Persistence::Implied,
+    }
 }
 
 /// The phases between the answer's arrival and its head's departure.

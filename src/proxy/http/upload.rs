@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::http1::{BodyScanner, Trailers};
-use crate::io::{Buffer, Stream};
+use crate::io::{Buffer, PipePool, Stream};
 use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
+use crate::proxy::http::bulk;
 use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Outlet, Pump, Source, Stages};
@@ -19,6 +20,8 @@ pub(super) struct Upload<'u> {
     pub(super) scanner: &'u mut BodyScanner,
     /// Where a rule acts on the request's body.
     pub(super) stages: Option<&'u mut Stages>,
+    /// A part of it was taken from the client: it cannot be sent from the start again.
+    pub(super) begun: bool,
     /// As [`Destination::idle`].
     pub(super) idle: Option<Duration>,
 }
@@ -31,6 +34,8 @@ pub(super) struct Destination<'d> {
     /// How long the client may be silent in the middle of its body, and the upstream take nothing
     /// of it. `None`: for ever, as for a stream.
     pub(super) idle: Option<Duration>,
+    /// For a body that nothing here reads.
+    pub(super) pipes: &'d PipePool,
     /// Bytes sent so far; kept also where the upload is given up.
     pub(super) sent: &'d Cell<u64>,
 }
@@ -63,6 +68,7 @@ pub(super) async fn upload(
             trailers.end(&mut end);
         }
         if scanned.wire > 0 {
+            up.begun = true;
             let write = patience::write(to.upstream, &buffer[..scanned.raw], &end, to.idle);
             match unless_gone(client, write).await? {
                 Ok(()) => {}
@@ -76,6 +82,10 @@ pub(super) async fn upload(
         }
         if scanned.done {
             buffer.release();
+            return Ok(());
+        }
+        buffer.release();
+        if bulk::request(client, up.scanner, to).await? {
             return Ok(());
         }
         let read = patience::within(to.idle, client.read(buffer)).await;
