@@ -15,6 +15,8 @@ pub struct Call<'a> {
     pub listener: &'a str,
     pub protocol: &'static str,
     pub peer: Option<SocketAddr>,
+    /// The host that the client named in its TLS handshake.
+    pub sni: Option<&'a str>,
     /// Empty where the protocol has none.
     pub method: &'a str,
     /// As on the wire, without the query. Empty where the protocol has none.

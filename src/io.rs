@@ -23,7 +23,7 @@ mod splice;
 pub use splice::{Pipe, PipePool, is_refused};
 
 /// What one read may bring. Reads of 8 KiB cost three times as much on bulk TCP.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub const BUFFER_BYTES: usize = 64 * 1024;
 /// Buffers that a worker keeps for the next call.
 const KEPT_BUFFERS: usize = 64;
 
@@ -176,6 +176,69 @@ pub enum Socket {
     Over(Box<dyn Transport>),
 }
 
+impl Socket {
+    fn duplex(&mut self) -> Pin<&mut (dyn Duplex + Unpin)> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream),
+            Self::Unix(stream) => Pin::new(stream),
+            Self::Over(stream) => Pin::new(stream),
+        }
+    }
+
+    /// Makes the coming close send RST, so that the peer sees ECONNRESET and not an orderly end.
+    pub fn reset_on_close(&mut self) {
+        match self {
+            // A failure leaves an orderly close, which is all that a unix socket has anyway.
+            Self::Tcp(stream) => {
+                ignore(socket2::SockRef::from(&stream.as_fd()).set_linger(Some(Duration::ZERO)));
+            }
+            Self::Unix(_) => {}
+            Self::Over(stream) => stream.reset_on_close(),
+        }
+    }
+}
+
+/// For what is carried by it.
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.duplex().poll_read(context, room)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.duplex().poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.duplex().poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.duplex().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.duplex().poll_shutdown(context)
+    }
+}
+
 /// A stream that is carried by another one. What it has read of that and not given out yet is what
 /// sets it apart from a socket: readiness must tell of it.
 pub trait Transport: AsyncRead + AsyncWrite + Debug + Unpin {
@@ -210,11 +273,7 @@ impl Stream {
     }
 
     fn with<R>(&self, act: impl FnOnce(Pin<&mut (dyn Duplex + Unpin)>) -> R) -> R {
-        match &mut *self.0.borrow_mut() {
-            Socket::Tcp(stream) => act(Pin::new(stream)),
-            Socket::Unix(stream) => act(Pin::new(stream)),
-            Socket::Over(stream) => act(Pin::new(stream)),
-        }
+        act(self.0.borrow_mut().duplex())
     }
 
     /// Reads once into the buffer's room. `Ok(0)` is the peer's end.
@@ -223,12 +282,23 @@ impl Stream {
         context: &mut Context<'_>,
         buffer: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
+        self.poll_read_some(context, buffer, BUFFER_BYTES)
+    }
+
+    /// The same, of `most` bytes.
+    pub fn poll_read_some(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
         if !buffer.make_room(BUFFER_BYTES) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         // poll_read (unlike try_read) notes a short read as "nothing more now" and so saves the
         // read that would only say EAGAIN.
-        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..]);
+        let end = buffer.bytes.len().min(buffer.end + most);
+        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..end]);
         let read = self.with(|stream| stream.poll_read(context, &mut room));
         let count = room.filled().len();
         ready!(read)?;
@@ -356,15 +426,51 @@ impl Stream {
 
     /// Makes the coming close send RST, so that the peer sees ECONNRESET and not an orderly end.
     pub fn reset_on_close(&self) {
-        match &mut *self.0.borrow_mut() {
-            // A failure leaves an orderly close, which is all that a unix socket has anyway.
-            Socket::Tcp(stream) => {
-                ignore(socket2::SockRef::from(&stream.as_fd()).set_linger(Some(Duration::ZERO)));
+        self.0.borrow_mut().reset_on_close();
+    }
+
+    /// The socket, for what is to be carried by it.
+    pub fn into_socket(self) -> Socket {
+        self.0.into_inner()
+    }
+
+    /// Waits for the peer's next bytes and shows what is there of them, which a read still gives.
+    /// 0 at its end. Of a carried stream nothing can be shown.
+    pub async fn peek(&self, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.readable().await?;
+            let peeked = match &*self.0.borrow() {
+                Socket::Tcp(stream) => stream.try_io(Interest::READABLE, || peek(stream, room)),
+                Socket::Unix(stream) => stream.try_io(Interest::READABLE, || peek(stream, room)),
+                Socket::Over(_) => return Err(io::ErrorKind::Unsupported.into()),
+            };
+            match peeked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return peeked,
             }
-            Socket::Unix(_) => {}
-            Socket::Over(stream) => stream.reset_on_close(),
         }
     }
+
+    /// Reads past bytes that were shown.
+    pub async fn skip(&self, mut count: usize) -> io::Result<()> {
+        let mut part = [0; 256];
+        while count > 0 {
+            let most = count.min(part.len());
+            let mut room = ReadBuf::new(&mut part[..most]);
+            poll_fn(|context| self.with(|stream| stream.poll_read(context, &mut room))).await?;
+            let read = room.filled().len();
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            count -= read;
+        }
+        Ok(())
+    }
+}
+
+fn peek(socket: &impl AsFd, room: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(socket, room, rustix::net::RecvFlags::PEEK)?;
+    Ok(count)
 }
 
 impl Stream {

@@ -20,6 +20,8 @@ pub mod model;
 pub mod http1;
 pub mod io;
 
+pub mod tls;
+
 pub mod protocol;
 
 pub mod fault;

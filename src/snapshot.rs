@@ -15,6 +15,7 @@ pub use crate::energy::EnergySettings;
 use crate::protocol::Dialect;
 pub use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::RuleSet;
+use crate::tls::ServerTls;
 use crate::units::Seed;
 use crate::upstream::UpstreamSpec;
 
@@ -28,6 +29,9 @@ pub struct Snapshot {
     pub rules: Arc<RuleSet>,
     pub safety: Safety,
     pub limits: Limits,
+    /// Files beside the configuration's own that it was made of: certificates and keys. Who
+    /// reloads watches them too.
+    pub watched: Vec<PathBuf>,
 }
 
 /// One bound address and what to do with what comes in.
@@ -41,6 +45,10 @@ pub struct ListenerSpec {
     /// Index into [`Snapshot::upstreams`].
     pub upstream: usize,
     pub routes: Vec<RouteSpec>,
+    /// Ends the clients' TLS.
+    pub tls: Option<ServerTls>,
+    /// Connections begin with the client's address.
+    pub proxy_protocol: bool,
     pub hide_origin: bool,
     pub heads: HeadPolicy,
     /// What is observed of calls that no rule touches.
@@ -84,12 +92,16 @@ impl ListenerState {
 }
 
 impl Snapshot {
-    /// Takes over what lives longer than one generation: the state of each listener, by name.
+    /// Takes over what lives longer than one generation: the state of each listener, by name, and
+    /// the sessions that its clients may resume.
     pub fn adopt(&mut self, previous: &Self) {
         for listener in &mut self.listeners {
             let same = |it: &&ListenerSpec| it.name == listener.name;
             if let Some(known) = previous.listeners.iter().find(same) {
                 listener.state = Arc::clone(&known.state);
+                if let (Some(tls), Some(known)) = (&mut listener.tls, &known.tls) {
+                    tls.keep_sessions(known);
+                }
             }
         }
     }
@@ -102,6 +114,16 @@ impl Snapshot {
 }
 
 impl ListenerSpec {
+    /// Whether anything stands between an accepted connection and its first request.
+    pub fn has_front(&self) -> bool {
+        self.tls.is_some() || self.proxy_protocol || self.reads_hello()
+    }
+
+    /// Whether the clients' TLS passes through, and only the host that it names is read.
+    pub fn reads_hello(&self) -> bool {
+        self.tls.is_none() && self.routes.iter().any(|it| it.sni.is_some())
+    }
+
     /// Where a call goes and how it is read: as the first route that matches says, else as the
     /// listener does. `host` as the client named it; `path` without its query.
     pub fn route(
@@ -145,6 +167,8 @@ impl ProtocolSpec {
 /// The first route that matches chooses upstream and dialect.
 #[derive(Clone, Debug)]
 pub struct RouteSpec {
+    /// The host of the TLS handshake, in lower case.
+    pub sni: Option<String>,
     pub host: Option<String>,
     pub path: Option<GlobSet>,
     /// Name (lower-case) and exact value.
@@ -154,14 +178,21 @@ pub struct RouteSpec {
 }
 
 impl RouteSpec {
-    /// Whether all that is given matches.
+    /// Whether the host of a TLS handshake is the one that the route is for.
+    pub fn takes_sni(&self, sni: Option<&str>) -> bool {
+        let wanted = self.sni.as_deref();
+        wanted.is_none_or(|wanted| host_matches(wanted, sni))
+    }
+
+    /// Whether all that is given matches a call without TLS.
     pub fn matches(&self, host: Option<&str>, path: &str, fields: &[Field<'_>]) -> bool {
         let has = |name: &str, value: &str| {
             fields.iter().any(|field| {
                 field.name.eq_ignore_ascii_case(name) && field.value == value.as_bytes()
             })
         };
-        self.host.as_deref().is_none_or(|it| host_matches(it, host))
+        self.sni.is_none()
+            && self.host.as_deref().is_none_or(|it| host_matches(it, host))
             && self.path.as_ref().is_none_or(|it| it.is_match(path))
             && self.headers.iter().all(|(name, value)| has(name, value))
     }
@@ -216,6 +247,8 @@ pub struct Limits {
     pub header_bytes: usize,
     pub header_fields: usize,
     pub body_idle: Duration,
+    /// For all that stands before the first request.
+    pub tls_handshake: Duration,
     pub keep_alive: Duration,
     pub connections_per_listener: usize,
     pub drain_grace: Duration,
@@ -233,6 +266,7 @@ impl Default for Limits {
             header_bytes: 64 * 1024,
             header_fields: 100,
             body_idle: Duration::from_secs(60),
+            tls_handshake: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
             connections_per_listener: 10_000,
             drain_grace: Duration::from_secs(30),
@@ -296,6 +330,7 @@ mod tests {
     fn a_route_takes_what_matches_all_of_it() {
         let path = globset::Glob::new("/v2/**").ok();
         let route = RouteSpec {
+            sni: None,
             host: Some("*.example.com".into()),
             path: path.and_then(|it| GlobSet::builder().add(it).build().ok()),
             headers: vec![("x-tenant".into(), "a".into())],

@@ -46,19 +46,20 @@ pub(super) enum Carried {
     TcpFor(&'static str),
 }
 
-/// Schemes of later versions, and what they will speak.
-const NOT_YET: [(&str, &str); 4] = [
-    ("grpcs", "gRPC over TLS"),
-    ("https", "HTTP over TLS"),
-    ("rediss", "Redis over TLS"),
-    ("tls", "TLS"),
-];
+/// All that a scheme says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) carried: Carried,
+    pub(super) tls: bool,
+}
 
-/// Reads `http://host:port`, `h2c://…`, `grpc://…`, `tcp://host:port`, `redis://…`, `postgres://…` or
-/// `unix:/path/to.sock` (HTTP over it).
-pub(super) fn parse_endpoint(text: &str) -> Result<(Endpoint, Carried), AddressError> {
+/// Reads `http://host:port`, `h2c://…`, `grpc://…`, `tcp://…`, `redis://…`, `postgres://…`, over TLS
+/// `https://…`, `grpcs://…`, `tls://…` and `rediss://…`, or `unix:/path/to.sock` (HTTP over it).
+pub(super) fn parse_endpoint(text: &str) -> Result<(Endpoint, Kind), AddressError> {
+    let kind = |carried, tls| Kind { carried, tls };
     if let Some(path) = text.strip_prefix("unix:") {
-        return unix_path(text, path).map(|path| (Endpoint::Unix(path), Carried::Http));
+        let http = kind(Carried::Http, false);
+        return unix_path(text, path).map(|path| (Endpoint::Unix(path), http));
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(AddressError {
@@ -66,19 +67,23 @@ pub(super) fn parse_endpoint(text: &str) -> Result<(Endpoint, Carried), AddressE
             help: format!("write \"http://{text}\" or \"tcp://{text}\""),
         });
     };
-    let (carried, default_port) = match scheme {
-        "http" => (Carried::Http, Some(80)),
-        "h2c" => (Carried::Http2, Some(80)),
-        "grpc" => (Carried::Grpc, None),
-        "tcp" => (Carried::Tcp, None),
-        "redis" => (Carried::TcpFor("redis"), Some(6379)),
-        "postgres" | "postgresql" => (Carried::TcpFor("postgres"), Some(5432)),
+    let (carried, tls, default_port) = match scheme {
+        "http" => (Carried::Http, false, Some(80)),
+        "https" => (Carried::Http, true, Some(443)),
+        "h2c" => (Carried::Http2, false, Some(80)),
+        "grpc" => (Carried::Grpc, false, None),
+        "grpcs" => (Carried::Grpc, true, Some(443)),
+        "tcp" => (Carried::Tcp, false, None),
+        "tls" => (Carried::Tcp, true, None),
+        "redis" => (Carried::TcpFor("redis"), false, Some(6379)),
+        "rediss" => (Carried::TcpFor("redis"), true, Some(6379)),
+        "postgres" | "postgresql" => (Carried::TcpFor("postgres"), false, Some(5432)),
         _ => return Err(unsupported(scheme)),
     };
     let authority = host_port_of(text, rest)?;
     let (host, port) = split_authority(authority).ok_or_else(|| no_address(text))?;
     match port.or(default_port) {
-        Some(port) if port > 0 => Ok((Endpoint::Tcp { host, port }, carried)),
+        Some(port) if port > 0 => Ok((Endpoint::Tcp { host, port }, kind(carried, tls))),
         Some(_) => Err(no_address(text)),
         None => Err(AddressError {
             message: format!("{text:?} has no port"),
@@ -162,15 +167,9 @@ fn no_address(text: &str) -> AddressError {
 }
 
 fn unsupported(scheme: &str) -> AddressError {
-    let speaks = "use http://, h2c://, grpc://, tcp://, redis://, postgres:// or unix:";
-    let message = match NOT_YET.iter().find(|(name, _)| *name == scheme) {
-        Some((_, what)) => {
-            format!("this version does not speak {what} ({scheme}://) to an upstream yet")
-        }
-        None => format!("unknown scheme `{scheme}`"),
-    };
+    let speaks = "use http://, https://, h2c://, grpc://, grpcs://, tcp://, tls://, redis://, rediss://, postgres:// or unix:";
     AddressError {
-        message,
+        message: format!("unknown scheme `{scheme}`"),
         help: speaks.into(),
     }
 }
@@ -180,9 +179,11 @@ mod tests {
     use super::*;
 
     fn endpoint(text: &str) -> (String, Carried) {
-        match parse_endpoint(text).unwrap() {
-            (Endpoint::Tcp { host, port }, carried) => (format!("{host}|{port}"), carried),
-            (Endpoint::Unix(path), carried) => (path.display().to_string(), carried),
+        let (endpoint, kind) = parse_endpoint(text).unwrap();
+        let tls = if kind.tls { "tls " } else { "" };
+        match endpoint {
+            Endpoint::Tcp { host, port } => (format!("{tls}{host}|{port}"), kind.carried),
+            Endpoint::Unix(path) => (path.display().to_string(), kind.carried),
         }
     }
 
@@ -201,6 +202,12 @@ mod tests {
             endpoint("redis://r"),
             ("r|6379".into(), Carried::TcpFor("redis"))
         );
+        assert_eq!(endpoint("https://a"), ("tls a|443".into(), Carried::Http));
+        assert_eq!(endpoint("tls://a:5"), ("tls a|5".into(), Carried::Tcp));
+        assert_eq!(
+            endpoint("rediss://r"),
+            ("tls r|6379".into(), Carried::TcpFor("redis"))
+        );
         assert_eq!(
             endpoint("unix:/a/b.sock"),
             ("/a/b.sock".into(), Carried::Http)
@@ -211,8 +218,7 @@ mod tests {
     fn what_is_no_endpoint_is_refused_with_advice() {
         for (text, says) in [
             ("127.0.0.1:8000", "http://127.0.0.1:8000"),
-            ("https://a:1", "HTTP over TLS"),
-            ("grpcs://a:1", "gRPC over TLS"),
+            ("tls://a", "no port"),
             ("grpc://a", "no port"),
             ("gopher://a:1", "unknown scheme"),
             ("tcp://a", "no port"),

@@ -34,7 +34,10 @@ pub use energy::EnergyConfig;
 pub use expand::Environment;
 pub use files::{inline, is_stdin, load, read_sources};
 pub use inputs::Inputs;
-pub use listener::{ForwardedConfig, ListenerConfig, ObserveConfig, ProfileConfig, RouteConfig};
+pub use listener::{
+    CertConfig, ClientAuthConfig, ForwardedConfig, ListenerConfig, ListenerTlsConfig,
+    ObserveConfig, ProfileConfig, RouteConfig,
+};
 pub use log::{Decisions, LogConfig};
 pub use peer_limits::PeerLimitsConfig;
 pub use problem::{Place, Problem, Problems, Severity};
@@ -44,4 +47,4 @@ pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
-pub use upstream::{UpstreamConfig, UpstreamEnergyConfig};
+pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamTlsConfig};

@@ -19,6 +19,9 @@ pub struct PeerLimitsConfig {
     pub header_fields: usize,
     /// How long a body may wait for the peer; not on streams, and never inside a fault.
     pub body_idle: Span,
+    /// What stands before a client's first request must be done within this: TLS, the PROXY
+    /// protocol.
+    pub tls_handshake: Span,
     /// How long an idle connection of a client is kept.
     pub keep_alive: Span,
     /// Connections that one listener holds at a time.
@@ -47,6 +50,7 @@ impl Default for PeerLimitsConfig {
             header_size: ByteSize::new(limits.header_bytes as u64),
             header_fields: limits.header_fields,
             body_idle: limits.body_idle.into(),
+            tls_handshake: limits.tls_handshake.into(),
             keep_alive: limits.keep_alive.into(),
             connections: limits.connections_per_listener,
             drain_grace: limits.drain_grace.into(),
@@ -66,6 +70,7 @@ impl From<&PeerLimitsConfig> for Limits {
             header_bytes: bytes(config.header_size),
             header_fields: config.header_fields,
             body_idle: config.body_idle.get(),
+            tls_handshake: config.tls_handshake.get(),
             keep_alive: config.keep_alive.get(),
             connections_per_listener: config.connections,
             drain_grace: config.drain_grace.get(),

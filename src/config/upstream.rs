@@ -1,5 +1,7 @@
 //! `[upstreams.NAME]`: the model servers and feature stores behind the sidecar.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +13,14 @@ use crate::units::Span;
 #[serde(deny_unknown_fields)]
 pub struct UpstreamConfig {
     /// `http://HOST:PORT`, `tcp://HOST:PORT`, `unix:/path/to.sock` (HTTP over it), or
-    /// `redis://` and `postgres://`, which this version carries as tcp. All of one kind.
+    /// `redis://` and `postgres://`, which this version carries as tcp; over TLS `https://`,
+    /// `tls://` (bytes) and `rediss://`. All of one kind.
     #[schemars(length(min = 1))]
     pub endpoints: Vec<String>,
+    /// How the upstream proves who it is, where the scheme says TLS; over `unix:` this alone says
+    /// so. Absent: by the system's certificate authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTlsConfig>,
     /// How long a connection may take to be made.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Span,
@@ -27,6 +34,40 @@ pub struct UpstreamConfig {
     /// Where this upstream's work shows on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<UpstreamEnergyConfig>,
+}
+
+/// TLS to an upstream. All files are PEM, and are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTlsConfig {
+    /// Certificates of the authorities that are trusted, in place of the system's; also a
+    /// self-signed certificate of the upstream's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// What the upstream is shown where it asks for a client certificate, with its chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// The private key of `cert`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// The name that the upstream is asked for and must prove. Absent: the endpoint's host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Whether the upstream must prove who it is. `false` takes any certificate, so that whoever
+    /// sits in between can read and change everything.
+    pub verify: bool,
+}
+
+impl Default for UpstreamTlsConfig {
+    fn default() -> Self {
+        Self {
+            ca: None,
+            cert: None,
+            key: None,
+            server_name: None,
+            verify: true,
+        }
+    }
 }
 
 /// Where an upstream's work shows on this machine.

@@ -25,6 +25,8 @@ fn snapshot(generation: u64, cells: &[&Arc<RuleCell>]) -> Arc<Snapshot> {
             protocol: ProtocolSpec::Tcp,
             upstream: 0,
             routes: Vec::new(),
+            tls: None,
+            proxy_protocol: false,
             hide_origin: false,
             heads: HeadPolicy::default(),
             observe: Observe::default(),
@@ -39,6 +41,7 @@ fn snapshot(generation: u64, cells: &[&Arc<RuleCell>]) -> Arc<Snapshot> {
             dry_run: false,
         },
         limits: Limits::default(),
+        watched: Vec::new(),
     })
 }
 

@@ -92,6 +92,19 @@ impl State {
 }
 
 impl Place<'_> {
+    /// Waits until all waits are ended.
+    pub(super) async fn closed(&self) {
+        poll_fn(|context| {
+            let mut state = self.parked.0.borrow_mut();
+            if state.closed || self.listener.is_retired() {
+                return Poll::Ready(());
+            }
+            state.entries[self.key].waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Waits until there is something to read. False where the connection is to be closed.
     pub(super) async fn wait(&self, stream: &Stream) -> bool {
         poll_fn(|context| {

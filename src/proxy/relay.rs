@@ -221,6 +221,12 @@ impl<'w> Way<'w> {
                 buffer.consume(count);
                 self.passed += count as u64;
             }
+            // Before the next wait: what a carrying stream took and kept would wait with us.
+            let flushed = ready!(self.to.poll_flush(context));
+            flushed.map_err(|error| WayError {
+                reading: false,
+                error,
+            })?;
         }
         Poll::Ready(Ok(()))
     }

@@ -17,12 +17,16 @@ pub(super) enum Failure {
     ClientBody(ChunkedError),
     #[error("the request is malformed: {0}")]
     ClientHead(HeadError),
+    #[error("the client sent a plain request to a port that speaks TLS")]
+    ClientPlain,
     #[error("the client closed in the middle of its request")]
     ClientShort,
     #[error("the request did not come in time")]
     ClientSlow,
     #[error("the client took nothing of its answer in time")]
     ClientStuck,
+    #[error("the client speaks TLS to a listener that has none")]
+    ClientTls,
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("the upstream's body is malformed: {0}")]
@@ -75,7 +79,11 @@ impl Failure {
                 (None, Origin::Downstream, Outcome::ClientAbort)
             }
             Self::Injected { .. } => (None, Origin::Injected, Outcome::InjectedFault),
-            Self::ClientBody(_) => (Some(400), Origin::Downstream, Outcome::Rejected),
+            // In what language, it would not understand.
+            Self::ClientTls => (None, Origin::Downstream, Outcome::Rejected),
+            Self::ClientBody(_) | Self::ClientPlain => {
+                (Some(400), Origin::Downstream, Outcome::Rejected)
+            }
             Self::ClientHead(error) => {
                 (Some(error.status()), Origin::Downstream, Outcome::Rejected)
             }
@@ -84,7 +92,7 @@ impl Failure {
             Self::UpstreamBlocked | Self::UpstreamStuck => {
                 (Some(504), Origin::Upstream, Outcome::Timeout)
             }
-            Self::Connect(ConnectError::Timeout { .. }) => {
+            Self::Connect(ConnectError::Timeout { .. } | ConnectError::TlsTimeout { .. }) => {
                 (Some(504), Origin::Upstream, Outcome::Timeout)
             }
             Self::Connect(_)

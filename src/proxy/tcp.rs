@@ -12,7 +12,7 @@ use crate::call::{Outcome, Phase, Side};
 use crate::effect::{Effect, Fate, Planned};
 use crate::error::{Origin, ignore};
 use crate::http1::{BodyScanner, Framing};
-use crate::io::Stream;
+use crate::io::{Buffer, Stream};
 use crate::proxy::call::{InFlight, Session, Told};
 use crate::proxy::execution::Execution;
 use crate::proxy::linger::linger;
@@ -22,15 +22,17 @@ use crate::proxy::stages::{BodyEnd, BodyFacts, Outlet, Pump, Source, Stages};
 use crate::proxy::watch::unless_gone;
 use crate::proxy::worker::bare_call;
 
-/// Serves one connection to its end.
-pub(super) async fn serve(session: Session) {
+/// Serves one connection to its end. `early` was read of it already.
+pub(super) async fn serve(session: Session, early: Option<Buffer>) {
     let mut call = InFlight::begin(&session);
+    let sni = session.sni.as_deref();
+    call.target = call.generation.route_bytes(call.listener, sni);
     call.count();
     ask_rules(&mut call);
     if call.is_sampled() || call.decided.is_some() {
         call.told = Some(Told::default());
     }
-    let orderly = match run(&mut call).await {
+    let orderly = match run(&mut call, early).await {
         Ok(ending) => ending == Ending::Closed,
         Err(failure) => {
             tracing::debug!(call = call.id, reason = %failure, "connection failed");
@@ -63,13 +65,14 @@ fn ask_rules(call: &mut InFlight<'_>) {
         return;
     }
     let name = call.listener_name();
-    let bare = bare_call(&name, "tcp", call.session.peer, call.description.clone());
+    let mut bare = bare_call(&name, "tcp", call.session.peer, call.description.clone());
+    bare.sni = call.session.sni.as_deref();
     let candidates = rules.candidates(&bare);
     let selected = rules.select(&candidates, &bare);
     call.decide(&selected, |_, ask| ask(&bare));
 }
 
-async fn run(call: &mut InFlight<'_>) -> Result<Ending, Failure> {
+async fn run(call: &mut InFlight<'_>, early: Option<Buffer>) -> Result<Ending, Failure> {
     let session = call.session;
     for phase in [
         Phase::Accept,
@@ -91,6 +94,7 @@ async fn run(call: &mut InFlight<'_>) -> Result<Ending, Failure> {
     call.sent(start.elapsed());
     // Until a request comes it does nothing.
     call.activity.hold();
+    let early = early.unwrap_or_else(|| session.worker.buffers.take());
     let execution = call
         .decided
         .as_ref()
@@ -101,9 +105,9 @@ async fn run(call: &mut InFlight<'_>) -> Result<Ending, Failure> {
     if let Some(execution) = execution
         && (execution.touches_body(Side::Request) || execution.touches_body(Side::Response))
     {
-        return staged(call, &upstream, &execution).await;
+        return staged(call, &upstream, early, &execution).await;
     }
-    plain(call, &upstream).await;
+    plain(call, &upstream, early).await;
     Ok(Ending::Over)
 }
 
@@ -123,11 +127,11 @@ fn end_by_rule(call: &mut InFlight<'_>, step: usize, planned: &Planned) -> Endin
     Ending::Closed
 }
 
-async fn plain(call: &mut InFlight<'_>, upstream: &Stream) {
+async fn plain(call: &mut InFlight<'_>, upstream: &Stream, early: Buffer) {
     let session = call.session;
     let pool = &session.worker.buffers;
     let early = Early {
-        left: pool.take(),
+        left: early,
         right: pool.take(),
     };
     let timer = &session.worker.timer;
@@ -157,6 +161,7 @@ async fn plain(call: &mut InFlight<'_>, upstream: &Stream) {
 async fn staged(
     call: &mut InFlight<'_>,
     upstream: &Stream,
+    early: Buffer,
     execution: &Execution,
 ) -> Result<Ending, Failure> {
     let session = call.session;
@@ -168,22 +173,10 @@ async fn staged(
     let sent = Cell::new(0);
     let received = Cell::new(0);
     let end = {
-        let forth = direction(
-            &session.client,
-            upstream,
-            &mut forth,
-            execution,
-            &sent,
-            session,
-        );
-        let back = direction(
-            upstream,
-            &session.client,
-            &mut back,
-            execution,
-            &received,
-            session,
-        );
+        let client = &session.client;
+        let late = session.worker.buffers.take();
+        let forth = direction(client, upstream, early, &mut forth, execution, &sent);
+        let back = direction(upstream, client, late, &mut back, execution, &received);
         let passing = both(forth, back);
         let flow = || (sent.get(), received.get());
         metered(passing, flow, &call.activity, &session.worker.timer).await
@@ -234,12 +227,11 @@ async fn both(
 async fn direction(
     from: &Stream,
     to: &Stream,
+    mut buffer: Buffer,
     stages: &mut Stages,
     execution: &Execution,
     passed: &Cell<u64>,
-    session: &Session,
 ) -> BodyEnd {
-    let mut buffer = session.worker.buffers.take();
     let mut scanner = BodyScanner::new(Framing::UntilClose);
     let source = Source {
         stream: from,

@@ -135,6 +135,18 @@ impl Generation {
         &self.slots[listener][slot]
     }
 
+    /// Of a connection that carries bytes: as the host of its TLS handshake says.
+    pub(super) fn route_bytes(&self, listener: usize, sni: Option<&str>) -> Target {
+        let spec = &self.snapshot.listeners[listener];
+        let mut routes = spec.routes.iter().enumerate();
+        let route = routes.find(|(_, route)| route.takes_sni(sni));
+        Target {
+            upstream: route.map_or(spec.upstream, |(_, route)| route.upstream),
+            protocol: spec.protocol,
+            slot: route.map_or(0, |(index, _)| index + 1),
+        }
+    }
+
     /// The first route that matches, else the listener's own upstream.
     pub(super) fn route(&self, listener: usize, call: &RouteFacts<'_>) -> Target {
         let spec = &self.snapshot.listeners[listener];
@@ -152,7 +164,7 @@ impl Generation {
                     field.name.eq_ignore_ascii_case(name) && field.value == value.as_bytes()
                 })
             });
-            if host && path && headers {
+            if host && path && headers && route.takes_sni(call.sni) {
                 let protocol = route.protocol.unwrap_or(spec.protocol);
                 return Target {
                     upstream: route.upstream,
@@ -171,6 +183,7 @@ impl Generation {
 
 /// What routes look at.
 pub(super) struct RouteFacts<'a> {
+    pub(super) sni: Option<&'a str>,
     pub(super) host: Option<&'a str>,
     pub(super) path: &'a str,
     pub(super) head: &'a [u8],

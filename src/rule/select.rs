@@ -41,6 +41,9 @@ pub struct Select {
     /// the client's address: "10.0.0.0/8", or a list
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<OneOrMany<Cidr>>,
+    /// the host of the client's TLS handshake, without case; a client without TLS names none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<HostMatcher>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<TextMatcher>,
     /// the model's version
@@ -84,7 +87,8 @@ impl Select {
                 .path
                 .as_ref()
                 .is_none_or(|it| it.0.holds(&[Subject::Text(call.path.as_bytes())]))
-            && self.host_holds(call.host)
+            && host_holds(self.host.as_ref(), call.host)
+            && host_holds(self.sni.as_ref(), call.sni)
             && self.peer.as_ref().is_none_or(|peers| {
                 let address = call.peer.map(|peer| peer.ip());
                 address.is_some_and(|it| peers.as_slice().iter().any(|cidr| cidr.contains(it)))
@@ -175,6 +179,7 @@ impl Select {
             query: self.query.clone(),
             headers: self.headers.clone(),
             peer: self.peer.clone(),
+            sni: self.sni.clone(),
             ..Self::default()
         }
     }
@@ -187,18 +192,18 @@ impl Select {
                 call.description.operation.as_deref(),
             ) != Truth::No
     }
+}
 
-    fn host_holds(&self, host: Option<&str>) -> bool {
-        let Some(matcher) = &self.host else {
-            return true;
-        };
-        let host = host.map(host_name);
-        let subjects: SmallVec<[_; 1]> = match &host {
-            Some(host) => smallvec![Subject::Text(host.as_bytes())],
-            None => smallvec![],
-        };
-        matcher.0.holds(&subjects)
-    }
+fn host_holds(matcher: Option<&HostMatcher>, host: Option<&str>) -> bool {
+    let Some(matcher) = matcher else {
+        return true;
+    };
+    let host = host.map(host_name);
+    let subjects: SmallVec<[_; 1]> = match &host {
+        Some(host) => smallvec![Subject::Text(host.as_bytes())],
+        None => smallvec![],
+    };
+    matcher.0.holds(&subjects)
 }
 
 fn text_holds(matcher: Option<&TextMatcher>, value: &str) -> bool {

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::ignore;
 use crate::io::{Socket, Stream};
-use crate::upstream::{Endpoint, Resolver};
+use crate::tls::{self, ClientTls};
+use crate::upstream::{Endpoint, Resolver, UpstreamSpec};
 
 /// Why an upstream could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,10 @@ pub enum ConnectError {
     Failed { endpoint: String, source: io::Error },
     #[error("{endpoint} did not accept a connection within {}", humantime::format_duration(*within))]
     Timeout { endpoint: String, within: Duration },
+    #[error("the TLS handshake with {endpoint} failed: {reason}")]
+    Tls { endpoint: String, reason: String },
+    #[error("{endpoint} did not finish its TLS handshake within {}", humantime::format_duration(*within))]
+    TlsTimeout { endpoint: String, within: Duration },
     #[error("{endpoint} does not speak HTTP/2: {source}")]
     NoHttp2 { endpoint: String, source: io::Error },
     /// A dial that several calls waited for.
@@ -31,6 +37,10 @@ impl ConnectError {
     pub(super) fn repeat(&self) -> Self {
         match self {
             Self::Timeout { endpoint, within } => Self::Timeout {
+                endpoint: endpoint.clone(),
+                within: *within,
+            },
+            Self::TlsTimeout { endpoint, within } => Self::TlsTimeout {
                 endpoint: endpoint.clone(),
                 within: *within,
             },
@@ -53,29 +63,61 @@ pub struct Connected {
     pub(super) address: Option<SocketAddr>,
 }
 
-impl Connected {
-    fn plain(socket: Socket, endpoint: &Endpoint) -> Self {
-        Self {
+/// Connects, or says why not. The handshake counts into the same time.
+pub async fn connect(
+    spec: &UpstreamSpec,
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+) -> Result<Connected, ConnectError> {
+    let within = spec.connect_timeout;
+    let by = Instant::now() + within;
+    let (socket, address) = match timeout_at(by, attempt(endpoint, resolver, within)).await {
+        Ok(result) => result?,
+        Err(_) => {
+            let endpoint = endpoint.authority();
+            return Err(ConnectError::Timeout { endpoint, within });
+        }
+    };
+    match &spec.tls {
+        // Boxed: a handshake's state is many times a connection's.
+        Some(tls) => match Box::pin(timeout_at(by, secure(tls, endpoint, (socket, address)))).await
+        {
+            Ok(result) => result,
+            Err(_) => {
+                let endpoint = endpoint.authority();
+                Err(ConnectError::TlsTimeout { endpoint, within })
+            }
+        },
+        None => Ok(Connected {
             stream: Stream::new(socket),
             endpoint: endpoint.authority(),
             http2: false,
             secure: false,
-            address: None,
-        }
+            address,
+        }),
     }
 }
 
-/// Connects, or says why not.
-pub async fn connect(
+async fn secure(
+    tls: &ClientTls,
     endpoint: &Endpoint,
-    resolver: &Resolver,
-    within: Duration,
+    (socket, address): (Socket, Option<SocketAddr>),
 ) -> Result<Connected, ConnectError> {
-    match tokio::time::timeout(within, attempt(endpoint, resolver, within)).await {
-        Ok(result) => result,
-        Err(_) => Err(ConnectError::Timeout {
+    let host = match endpoint {
+        Endpoint::Tcp { host, .. } => host,
+        Endpoint::Unix(_) => "localhost",
+    };
+    match tls.connect(host, socket).await {
+        Ok(stream) => Ok(Connected {
+            http2: stream.is_http2(),
+            stream: Stream::new(Socket::Over(Box::new(stream))),
             endpoint: endpoint.authority(),
-            within,
+            secure: true,
+            address,
+        }),
+        Err(error) => Err(ConnectError::Tls {
+            endpoint: endpoint.authority(),
+            reason: tls::reason(&error),
         }),
     }
 }
@@ -84,7 +126,7 @@ async fn attempt(
     endpoint: &Endpoint,
     resolver: &Resolver,
     within: Duration,
-) -> Result<Connected, ConnectError> {
+) -> Result<(Socket, Option<SocketAddr>), ConnectError> {
     let failed = |source| ConnectError::Failed {
         endpoint: endpoint.authority(),
         source,
@@ -92,7 +134,7 @@ async fn attempt(
     match endpoint {
         Endpoint::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(failed)?;
-            Ok(Connected::plain(Socket::Unix(stream), endpoint))
+            Ok((Socket::Unix(stream), None))
         }
         Endpoint::Tcp { host, port } => {
             let unresolved = |source| ConnectError::Unresolved {
@@ -109,11 +151,7 @@ async fn attempt(
                 },
             };
             let (stream, address) = dialled.map_err(failed)?;
-            let connected = Connected::plain(Socket::Tcp(stream), endpoint);
-            Ok(Connected {
-                address: Some(address),
-                ..connected
-            })
+            Ok((Socket::Tcp(stream), Some(address)))
         }
     }
 }

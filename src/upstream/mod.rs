@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use connect::{ConnectError, connect};
+use crate::tls::ClientTls;
+
+pub use connect::{ConnectError, Connected, connect};
 pub use http2::{h2_reason, is_unprocessed};
 pub use pool::{Connection, Pool};
 pub use resolve::Resolver;
@@ -19,6 +21,8 @@ pub use resolve::Resolver;
 pub struct UpstreamSpec {
     pub name: Arc<str>,
     pub endpoints: Vec<Endpoint>,
+    /// Absent where it is spoken to in plain text.
+    pub tls: Option<ClientTls>,
     /// What it speaks, where it is asked for HTTP.
     pub http: HttpVersion,
     pub connect_timeout: Duration,

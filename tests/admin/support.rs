@@ -32,6 +32,8 @@ fn snapshot() -> Arc<Snapshot> {
             protocol: ProtocolSpec::Tcp,
             upstream: 0,
             routes: Vec::new(),
+            tls: None,
+            proxy_protocol: false,
             hide_origin: false,
             heads: HeadPolicy::default(),
             observe: Observe::default(),
@@ -46,6 +48,7 @@ fn snapshot() -> Arc<Snapshot> {
             dry_run: false,
         },
         limits: Limits::default(),
+        watched: Vec::new(),
     })
 }
 

@@ -7,6 +7,7 @@ mod support;
 
 mod anything;
 mod bodies;
+mod bulk;
 mod composition;
 mod corpus;
 mod damage;

@@ -70,7 +70,7 @@ struct Condition {
 }
 
 /// The fields of [`Select`].
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "protocol",
     "operation",
     "method",
@@ -79,6 +79,7 @@ const NAMES: [&str; 14] = [
     "query",
     "headers",
     "peer",
+    "sni",
     "model",
     "version",
     "stream",
@@ -133,6 +134,7 @@ fn is_told_late(name: &str) -> bool {
             | "max_tokens"
             | "body"
             | "peer"
+            | "sni"
     )
 }
 
@@ -156,6 +158,7 @@ fn value(call: &Call<'_>, name: &str, key: Option<&str>) -> Value {
             found.map_or(Value::Null, |(_, value)| text(&value))
         }
         ("headers", Some(key)) => call.header(key).next().map_or(Value::Null, text),
+        ("sni", _) => call.sni.into(),
         ("peer", _) => call.peer.map(|it| it.ip().to_string()).into(),
         ("model", _) => told.model.as_deref().into(),
         ("version", _) => told.version.as_deref().into(),

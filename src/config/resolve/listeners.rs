@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::binds::Binds;
 use super::names::Names;
+use super::tls::Files;
 use super::upstreams::Upstream;
 use crate::config::address::{Carried, parse_bind};
 use crate::config::document::Document;
@@ -25,6 +26,7 @@ pub(super) fn resolve(
     document: &Document<'_>,
     upstreams: &[Upstream],
     binds: &mut Binds,
+    files: &mut Files,
     problems: &mut Problems,
 ) -> Vec<Option<ListenerSpec>> {
     let around = Around {
@@ -36,7 +38,7 @@ pub(super) fn resolve(
         let spec = named
             .table
             .as_ref()
-            .and_then(|located| listener(&around, name, located, binds, problems));
+            .and_then(|located| listener(&around, name, located, binds, files, problems));
         specs.push(spec);
     }
     specs
@@ -47,6 +49,7 @@ fn listener(
     name: &str,
     located: &Located<'_, ListenerConfig>,
     binds: &mut Binds,
+    files: &mut Files,
     problems: &mut Problems,
 ) -> Option<ListenerSpec> {
     let config = &located.value;
@@ -64,30 +67,13 @@ fn listener(
     let upstream = around
         .names
         .index(located, "upstream", &config.upstream, problems);
-    let protocol = match &config.protocol {
-        Some(name) => {
-            let protocol = protocol(located, "protocol", name, problems);
-            if let (Some(ProtocolSpec::Http(asked, _)), Some(index)) = (protocol, upstream)
-                && let Some(speaks) = around.upstreams[index].speaks()
-            {
-                let message = format!(
-                    "upstream `{}` speaks {speaks}, not {asked}",
-                    config.upstream
-                );
-                let help = "leave `protocol` out: it is carried as plain bytes".to_owned();
-                located.error(problems, "protocol", message, help);
-            }
-            protocol
-        }
-        None => upstream.and_then(|index| implied(&around.upstreams[index], problems)),
-    };
+    let protocol = own_protocol(around, located, upstream, problems);
     let routes: Option<Vec<_>> = (0..config.routes.len())
         .map(|index| route(around, located, index, problems))
         .collect();
-    if !config.routes.is_empty() && matches!(protocol, Some(ProtocolSpec::Tcp)) {
-        let help = "name the protocol of the listener, or leave the routes out".to_owned();
-        let message = "a listener that carries bytes has no host, path or header to route by";
-        located.error(problems, "routes", message, help);
+    let tls = files.server(located, protocol, problems);
+    if let Some(protocol) = protocol {
+        check_routes(located, protocol, problems);
     }
     let place = located.node.place("bind");
     Some(ListenerSpec {
@@ -97,6 +83,8 @@ fn listener(
         protocol: protocol?,
         upstream: upstream?,
         routes: routes?,
+        tls: tls.ok()?,
+        proxy_protocol: config.proxy_protocol,
         hide_origin: config.hide_origin,
         heads: heads(located, protocol, problems),
         observe: observe(&config.observe),
@@ -130,6 +118,56 @@ fn heads(
     heads
 }
 
+/// What the listener speaks: as it says, else as its upstream's scheme does.
+fn own_protocol(
+    around: &Around<'_>,
+    located: &Located<'_, ListenerConfig>,
+    upstream: Option<usize>,
+    problems: &mut Problems,
+) -> Option<ProtocolSpec> {
+    let config = &located.value;
+    let Some(name) = &config.protocol else {
+        return upstream.and_then(|index| implied(&around.upstreams[index], problems));
+    };
+    let protocol = protocol(located, "protocol", name, problems);
+    if let (Some(ProtocolSpec::Http(asked, _)), Some(index)) = (protocol, upstream)
+        && let Some(speaks) = around.upstreams[index].speaks()
+    {
+        let message = format!(
+            "upstream `{}` speaks {speaks}, not {asked}",
+            config.upstream
+        );
+        let help = "leave `protocol` out: it is carried as plain bytes".to_owned();
+        located.error(problems, "protocol", message, help);
+    }
+    protocol
+}
+
+/// Whether what the routes ask for is there to be asked.
+fn check_routes(
+    located: &Located<'_, ListenerConfig>,
+    protocol: ProtocolSpec,
+    problems: &mut Problems,
+) {
+    for (index, route) in located.value.routes.iter().enumerate() {
+        let asks_head = route.host.is_some() || route.path.is_some() || !route.headers.is_empty();
+        if matches!(protocol, ProtocolSpec::Tcp) && asks_head {
+            let help = "route by `sni`, name the protocol of the listener, or leave the routes out"
+                .to_owned();
+            let message = "a listener that carries bytes has no host, path or header to route by";
+            located.error(problems, "routes", message, help);
+        }
+        if matches!(protocol, ProtocolSpec::Http(..))
+            && route.sni.is_some()
+            && located.value.tls.is_none()
+        {
+            let help = "give the listener `tls`, or route by `host`".to_owned();
+            let message = "without TLS no client names a host in its handshake";
+            located.error(problems, &format!("routes[{index}].sni"), message, help);
+        }
+    }
+}
+
 /// A protocol by its name.
 fn protocol(
     located: &Located<'_, ListenerConfig>,
@@ -154,8 +192,8 @@ fn protocol(
 
 /// The protocol that the upstream's scheme says.
 fn implied(upstream: &Upstream, problems: &mut Problems) -> Option<ProtocolSpec> {
-    let (carried, place) = upstream.carried.as_ref()?;
-    match carried {
+    let (kind, place) = upstream.kind.as_ref()?;
+    match kind.carried {
         Carried::Http | Carried::Http2 => protocols::find("http"),
         Carried::Grpc => protocols::find("grpc"),
         Carried::Tcp => Some(ProtocolSpec::Tcp),
@@ -178,8 +216,9 @@ fn route(
 ) -> Option<RouteSpec> {
     let config = located.value.routes.get(index)?;
     let at = |field: &str| format!("routes[{index}].{field}");
-    if config.host.is_none() && config.path.is_none() && config.headers.is_empty() {
-        let help = "give `host`, `path` or `headers`; what no route takes goes to the listener's own upstream".to_owned();
+    let asks_head = config.host.is_some() || config.path.is_some() || !config.headers.is_empty();
+    if !asks_head && config.sni.is_none() {
+        let help = "give `host`, `sni`, `path` or `headers`; what no route takes goes to the listener's own upstream".to_owned();
         let message = "a route without a condition takes every call";
         located.error(problems, &format!("routes[{index}]"), message, help);
     }
@@ -209,7 +248,9 @@ fn route(
     let upstream = around
         .names
         .index(located, &at("upstream"), &config.upstream, problems);
-    if let Some(speaks) = upstream.and_then(|index| around.upstreams[index].speaks()) {
+    // Where a listener carries bytes, what is behind it may be any.
+    let speaks = upstream.and_then(|index| around.upstreams[index].speaks());
+    if let Some(speaks) = speaks.filter(|_| asks_head) {
         let message = format!(
             "upstream `{}` speaks {speaks}: no route leads there",
             config.upstream
@@ -218,6 +259,7 @@ fn route(
         located.error(problems, &at("upstream"), message, help);
     }
     Some(RouteSpec {
+        sni: config.sni.as_ref().map(|it| it.to_ascii_lowercase()),
         host: config.host.as_ref().map(|it| it.to_ascii_lowercase()),
         path,
         headers: config

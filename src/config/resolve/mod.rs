@@ -6,6 +6,7 @@ mod listeners;
 mod names;
 mod rules;
 mod settings;
+mod tls;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::binds::Binds;
+use self::tls::Files;
 use super::document::Document;
 use super::{Inputs, Problem, Problems, Source};
 use crate::snapshot::{ListenerSpec, Settings, Snapshot};
@@ -60,8 +62,9 @@ fn compile(
     problems: &mut Problems,
 ) -> Option<(Snapshot, Settings)> {
     let mut binds = Binds::default();
-    let upstreams = upstreams::resolve(document, problems);
-    let listeners = listeners::resolve(document, &upstreams, &mut binds, problems);
+    let mut files = Files::default();
+    let upstreams = upstreams::resolve(document, &mut files, problems);
+    let listeners = listeners::resolve(document, &upstreams, &mut binds, &mut files, problems);
     let safety = settings::safety(document, inputs, problems);
     let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
@@ -91,6 +94,7 @@ fn compile(
             .collect::<Option<_>>()?,
         safety,
         limits,
+        watched: files.into_watched(),
     };
     Some((snapshot, settings?))
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::address::{Carried, parse_endpoint};
+use super::tls::Files;
+use crate::config::address::{Carried, Kind, parse_endpoint};
 use crate::config::document::{Document, Named};
 use crate::config::tree::Located;
 use crate::config::{Place, Problems, UpstreamConfig};
@@ -14,32 +15,44 @@ use crate::upstream::{Endpoint, HttpVersion, UpstreamSpec};
 pub(super) struct Upstream {
     pub(super) spec: Option<UpstreamSpec>,
     /// What its endpoints' scheme says, and where that stands.
-    pub(super) carried: Option<(Carried, Place)>,
+    pub(super) kind: Option<(Kind, Place)>,
     pub(super) energy: UpstreamSource,
 }
 
 impl Upstream {
     /// What it speaks by its scheme, where that is surely no HTTP.
     pub(super) fn speaks(&self) -> Option<&'static str> {
-        match self.carried {
-            Some((Carried::TcpFor(name), _)) => Some(name),
-            _ => None,
+        match &self.kind {
+            Some((kind, _)) => match kind.carried {
+                Carried::TcpFor(name) => Some(name),
+                _ => None,
+            },
+            None => None,
         }
     }
 }
 
-pub(super) fn resolve(document: &Document<'_>, problems: &mut Problems) -> Vec<Upstream> {
+pub(super) fn resolve(
+    document: &Document<'_>,
+    files: &mut Files,
+    problems: &mut Problems,
+) -> Vec<Upstream> {
     document
         .upstreams
         .iter()
-        .map(|(name, named)| upstream(name, named, problems))
+        .map(|(name, named)| upstream(name, named, files, problems))
         .collect()
 }
 
-fn upstream(name: &str, named: &Named<'_, UpstreamConfig>, problems: &mut Problems) -> Upstream {
+fn upstream(
+    name: &str,
+    named: &Named<'_, UpstreamConfig>,
+    files: &mut Files,
+    problems: &mut Problems,
+) -> Upstream {
     let mut upstream = Upstream {
         spec: None,
-        carried: None,
+        kind: None,
         energy: UpstreamSource::default(),
     };
     let Some(located) = &named.table else {
@@ -49,13 +62,21 @@ fn upstream(name: &str, named: &Named<'_, UpstreamConfig>, problems: &mut Proble
     if let Some(energy) = &config.energy {
         upstream.energy.process.clone_from(&energy.process);
     }
-    let endpoints = endpoints(located, &mut upstream.carried, problems);
+    let endpoints = endpoints(located, &mut upstream.kind, problems);
+    let tls = match upstream.kind {
+        Some((kind, _)) => files.client(located, kind, &endpoints, problems),
+        None => Ok(None),
+    };
     positive(located, "connect_timeout", config.connect_timeout, problems);
+    let Ok(tls) = tls else {
+        return upstream;
+    };
     upstream.spec = Some(UpstreamSpec {
         name: Arc::from(name),
         endpoints,
-        http: match upstream.carried {
-            Some((Carried::Http2 | Carried::Grpc, _)) => HttpVersion::Two,
+        tls,
+        http: match upstream.kind.as_ref().map(|(kind, _)| kind.carried) {
+            Some(Carried::Http2 | Carried::Grpc) => HttpVersion::Two,
             _ => HttpVersion::One,
         },
         connect_timeout: config.connect_timeout.get(),
@@ -67,7 +88,7 @@ fn upstream(name: &str, named: &Named<'_, UpstreamConfig>, problems: &mut Proble
 
 fn endpoints(
     located: &Located<'_, UpstreamConfig>,
-    carried: &mut Option<(Carried, Place)>,
+    kind: &mut Option<(Kind, Place)>,
     problems: &mut Problems,
 ) -> Vec<Endpoint> {
     let texts = &located.value.endpoints;
@@ -79,16 +100,16 @@ fn endpoints(
     for (index, text) in texts.iter().enumerate() {
         let path = format!("endpoints[{index}]");
         match parse_endpoint(text) {
-            Ok((endpoint, kind)) => {
+            Ok((endpoint, own)) => {
                 endpoints.push(endpoint);
-                match carried {
-                    Some((first, _)) if *first != kind => {
+                match kind {
+                    Some((first, _)) if *first != own => {
                         let help = "make it an upstream of its own".to_owned();
                         let message = "the endpoints of one upstream must be of one kind";
                         located.error(problems, &path, message, help);
                     }
                     Some(_) => {}
-                    None => *carried = Some((kind, located.node.place(&path))),
+                    None => *kind = Some((own, located.node.place(&path))),
                 }
             }
             Err(error) => located.error(problems, &path, error.message, error.help),

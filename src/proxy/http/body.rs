@@ -64,6 +64,7 @@ pub(super) async fn pass(
 ) -> Result<Passed, Failure> {
     let client = &call.session.client;
     let unseen = tap.is_none();
+    connection.bulk.set(false);
     let mut watch = |payload: &[u8]| {
         if let Some(tap) = &mut tap {
             tap.see(payload);

@@ -17,7 +17,7 @@ use crate::proxy::watch::unless_gone;
 use crate::upstream::Connection;
 
 /// What must be left of a body for it to pass so: for less, copying costs no more.
-const LEAST: u64 = 64 * 1024;
+const LEAST: u64 = 16 * 1024;
 
 /// A pipe for the rest of a body, where it pays; and how much that rest is.
 fn pipe_for(
@@ -55,6 +55,7 @@ pub(super) async fn answer(
     let Some((mut pipe, mut left)) = pipe_for(scanner, pipes, upstream, client) else {
         return Ok(None);
     };
+    connection.bulk.set(true);
     let idle = call.generation.snapshot.limits.body_idle;
     while left > 0 {
         let come = beside.until(|context| upstream.poll_splice_in(context, &mut pipe, left));

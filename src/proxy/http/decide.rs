@@ -103,6 +103,7 @@ fn with_call<R>(
         listener: &call.generation.snapshot.listeners[call.listener].name,
         protocol: call.target.protocol.name(),
         peer: call.session.peer,
+        sni: call.session.sni.as_deref(),
         method: head.method(buffer),
         path,
         query,

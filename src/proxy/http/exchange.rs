@@ -52,7 +52,13 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
     let mut call = InFlight::begin(session);
     call.count();
     call.fail(failure);
-    tracing::debug!(peer = ?session.peer, reason = %failure, "request refused");
+    match failure {
+        // Somebody has set up one side and not the other.
+        Failure::ClientTls => {
+            tracing::info!(peer = ?session.peer, reason = %failure, "request refused");
+        }
+        _ => tracing::debug!(peer = ?session.peer, reason = %failure, "request refused"),
+    }
     if let Some(own) = Own::of(&call, failure) {
         // The request was not understood, so nothing behind it can be either.
         ignore(answer::write(&mut call, &own, false, 1, false).await);
@@ -65,6 +71,7 @@ fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s
     let mut call = InFlight::begin(session);
     let (host, path, _) = head.parts(buffer);
     let facts = RouteFacts {
+        sni: session.sni.as_deref(),
         host,
         path,
         head: buffer,

@@ -53,9 +53,12 @@ fn x_forwarded(call: &InFlight<'_>, head: &Request, bytes: &[u8], edits: &mut Ve
         });
     }
     if known("x-forwarded-proto").is_none() {
+        let tls = call.generation.snapshot.listeners[call.listener]
+            .tls
+            .is_some();
         edits.push(HeadEdit::Add {
             name: "X-Forwarded-Proto".into(),
-            value: "http".into(),
+            value: if tls { "https" } else { "http" }.into(),
         });
     }
     if known("x-forwarded-host").is_none()

@@ -27,6 +27,9 @@ use crate::proxy::linger::linger;
 use crate::proxy::rescue::Failure;
 use crate::snapshot::Limits;
 
+/// How a TLS handshake begins (RFC 8446 §5.1); no request begins so.
+const HANDSHAKE: [u8; 2] = [0x16, 0x03];
+
 /// What becomes of a connection after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -56,6 +59,13 @@ pub(super) async fn serve(session: Session) {
             Next::Close => return Box::pin(linger(&session)).await,
             Next::Reset => return session.client.reset_on_close(),
         }
+    }
+}
+
+/// Tells a client why it is not served, and ends its connection.
+pub(super) async fn refuse(session: &Session, failure: &Failure) {
+    if exchange::refuse(session, failure).await == Next::Close {
+        linger(session).await;
     }
 }
 
@@ -197,6 +207,9 @@ fn try_parse(buffer: &mut Buffer, limits: &Limits) -> Result<Option<Request>, Fa
     buffer.consume(blank);
     if buffer.is_empty() {
         return Ok(None);
+    }
+    if buffer.starts_with(&HANDSHAKE) {
+        return Err(Failure::ClientTls);
     }
     parse_request(buffer, limits.header_bytes, limits.header_fields).map_err(Failure::ClientHead)
 }
