@@ -18,19 +18,27 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::error::ignore;
 
+mod splice;
+
+pub use splice::{Pipe, PipePool, is_refused};
+
 /// What one read may bring. Reads of 8 KiB cost three times as much on bulk TCP.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub const BUFFER_BYTES: usize = 64 * 1024;
 /// Buffers that a worker keeps for the next call.
 const KEPT_BUFFERS: usize = 64;
 
 /// Buffers that wait for their next use, last in first out: the warm one is used again.
 #[derive(Clone, Debug, Default)]
-pub struct BufferPool(Rc<RefCell<Vec<Vec<u8>>>>);
+pub struct BufferPool {
+    kept: Rc<RefCell<Vec<Vec<u8>>>>,
+    /// For what passes without a buffer.
+    pub pipes: PipePool,
+}
 
 impl BufferPool {
     pub fn take(&self) -> Buffer {
         let bytes = self
-            .0
+            .kept
             .borrow_mut()
             .pop()
             .unwrap_or_else(|| vec![0; BUFFER_BYTES]);
@@ -84,6 +92,26 @@ impl Buffer {
         true
     }
 
+    /// Holds more bytes behind those held; grows up to `cap` bytes held. Whether there was room.
+    pub fn append(&mut self, bytes: &[u8], cap: usize) -> bool {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if !self.make_room(cap) {
+                return false;
+            }
+            let count = rest.len().min(self.bytes.len() - self.end);
+            self.bytes[self.end..self.end + count].copy_from_slice(&rest[..count]);
+            self.end += count;
+            rest = &rest[count..];
+        }
+        true
+    }
+
+    /// Whether the last read brought all that it could.
+    pub fn is_full(&self) -> bool {
+        self.end == self.bytes.len()
+    }
+
     /// Gives the memory back where nothing is held.
     pub fn release(&mut self) {
         if self.is_empty() {
@@ -111,7 +139,7 @@ impl Buffer {
 
 impl BufferPool {
     fn give_back(&self, bytes: Vec<u8>) {
-        let mut kept = self.0.borrow_mut();
+        let mut kept = self.kept.borrow_mut();
         // One that grew for a look into a body is not kept.
         if bytes.len() == BUFFER_BYTES && kept.len() < KEPT_BUFFERS {
             kept.push(bytes);
@@ -221,6 +249,16 @@ pub trait Transport: AsyncRead + AsyncWrite + Debug + Unpin {
     /// nothing of it is left to read.
     fn is_read_closed(&mut self) -> bool;
 
+    /// As [`Stream::poll_peer_closed`]. What carries streams side by side knows of an end whatever
+    /// waits unread before it.
+    fn poll_peer_closed(&mut self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        match self.poll_readable(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if !self.is_read_closed() => Poll::Ready(None),
+            Poll::Ready(_) => Poll::Ready(Some(())),
+        }
+    }
+
     /// Makes the coming drop an abort that the peer can tell from an orderly end.
     fn reset_on_close(&mut self);
 }
@@ -244,12 +282,23 @@ impl Stream {
         context: &mut Context<'_>,
         buffer: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
+        self.poll_read_some(context, buffer, BUFFER_BYTES)
+    }
+
+    /// The same, of `most` bytes.
+    pub fn poll_read_some(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
         if !buffer.make_room(BUFFER_BYTES) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         // poll_read (unlike try_read) notes a short read as "nothing more now" and so saves the
         // read that would only say EAGAIN.
-        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..]);
+        let end = buffer.bytes.len().min(buffer.end + most);
+        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..end]);
         let read = self.with(|stream| stream.poll_read(context, &mut room));
         let count = room.filled().len();
         ready!(read)?;
@@ -301,6 +350,23 @@ impl Stream {
         }
     }
 
+    /// Writes once of a head and the body bytes behind it; at least one of them is not empty.
+    pub fn poll_write_both(
+        &self,
+        context: &mut Context<'_>,
+        head: &[u8],
+        body: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match (head.is_empty(), body.is_empty()) {
+            (true, _) => self.poll_write(context, body),
+            (_, true) => self.poll_write(context, head),
+            _ => {
+                let slices = [IoSlice::new(head), IoSlice::new(body)];
+                self.with(|stream| stream.poll_write_vectored(context, &slices))
+            }
+        }
+    }
+
     /// Writes a head and the body bytes behind it in one system call where the socket takes them.
     pub async fn write_both(&self, head: &[u8], body: &[u8]) -> io::Result<()> {
         match (head.is_empty(), body.is_empty()) {
@@ -323,6 +389,9 @@ impl Stream {
     /// Whether the peer is known to have closed its sending side; costs no system call. `None`:
     /// bytes wait unread, and its end behind them is not known to anyone who waits.
     pub fn poll_peer_closed(&self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        if let Socket::Over(stream) = &mut *self.0.borrow_mut() {
+            return stream.poll_peer_closed(context);
+        }
         match self.poll_readable(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) if !self.is_closed() => Poll::Ready(None),
@@ -494,9 +563,9 @@ mod tests {
         buffer.end = BUFFER_BYTES;
         assert!(!buffer.make_room(BUFFER_BYTES) && buffer.make_room(1 << 20));
         drop(buffer);
-        assert!(pool.0.borrow().is_empty());
+        assert!(pool.kept.borrow().is_empty());
         drop(pool.take());
-        assert_eq!(pool.0.borrow().len(), 1);
+        assert_eq!(pool.kept.borrow().len(), 1);
     }
 
     #[test]
@@ -508,7 +577,7 @@ mod tests {
         buffer.consume(2);
         buffer.shrink();
         assert_eq!(&buffer[..], b"cdef");
-        assert_eq!(pool.0.borrow().len(), 1);
+        assert_eq!(pool.kept.borrow().len(), 1);
         assert!(buffer.make_room(BUFFER_BYTES) && buffer.bytes.len() >= BUFFER_BYTES);
         buffer.consume(9);
         assert!(buffer.is_empty());

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use globset::GlobSet;
@@ -50,10 +50,20 @@ pub struct ListenerSpec {
     /// Connections begin with the client's address.
     pub proxy_protocol: bool,
     pub hide_origin: bool,
+    pub heads: HeadPolicy,
     /// What is observed of calls that no rule touches.
     pub observe: Observe,
     /// What the workers count together; a reload hands it on to the listener of the same name.
     pub state: Arc<ListenerState>,
+}
+
+/// What a listener does with the heads of its calls, beyond what HTTP wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadPolicy {
+    /// The strict profile.
+    pub strict: bool,
+    pub via: bool,
+    pub x_forwarded: bool,
 }
 
 /// What all workers count together of one listener, over all generations that have it.
@@ -61,12 +71,23 @@ pub struct ListenerSpec {
 pub struct ListenerState {
     calls: AtomicU64,
     pub connections: AtomicUsize,
+    retired: AtomicBool,
 }
 
 impl ListenerState {
     /// The number of the next call: taken when its head is parsed, the same whatever worker.
     pub fn next_call(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether a reload has removed the listener: its connections end when they are idle. One of
+    /// the same name that comes later is another.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
     }
 }
 
@@ -233,6 +254,9 @@ pub struct Limits {
     pub drain_grace: Duration,
     pub look_bytes: usize,
     pub look_time: Duration,
+    pub h2_streams: u32,
+    pub h2_stream_window: u32,
+    pub h2_connection_window: u32,
 }
 
 impl Default for Limits {
@@ -248,6 +272,9 @@ impl Default for Limits {
             drain_grace: Duration::from_secs(30),
             look_bytes: 1 << 20,
             look_time: Duration::from_secs(5),
+            h2_streams: 100,
+            h2_stream_window: 64 * 1024,
+            h2_connection_window: 1 << 20,
         }
     }
 }

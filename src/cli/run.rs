@@ -7,9 +7,11 @@ use clap::Args;
 
 use super::console::Console;
 use super::{UsageError, environment};
-use crate::config::{self, Inputs, Problem};
+use crate::app::Setup;
+use crate::config::{self, Inputs, Problems, Resolved};
+use crate::control::{Again, Source};
 use crate::record::logging::{self, LogFormat, LogGuard, LoggingError};
-use crate::snapshot::SettingPlace;
+use crate::snapshot::{AdminBind, SettingPlace};
 use crate::units::Seed;
 
 /// Runs the sidecar until it is told to stop.
@@ -51,6 +53,10 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
 
+    /// Do not read the configuration again when its files change; SIGHUP still does.
+    #[arg(long)]
+    no_watch: bool,
+
     /// Which log messages go to standard error: `warn`, `info`, `hormesis=debug`, …
     #[arg(
         long,
@@ -66,32 +72,115 @@ pub(super) struct RunArguments {
 }
 
 pub(super) fn run(arguments: &RunArguments, console: &Console) -> anyhow::Result<ExitCode> {
-    let _log = start_log(arguments, console)?;
-    let inputs = Inputs {
-        seed: arguments.seed.map(Seed),
-        dry_run: arguments.dry_run,
-        ..Inputs::new(&environment)
-    };
-    let mut resolved = match (&arguments.upstream, &arguments.listen) {
-        (Some(upstream), Some(listen)) => {
-            let protocol = arguments.protocol.as_deref();
-            config::inline(upstream, listen, protocol, &inputs)?
-        }
-        _ => config::load(&arguments.config, &inputs)?,
-    };
-    if let Some(admin) = &arguments.admin {
-        resolved.settings.admin_place = SettingPlace::Flag("--admin");
-        resolved.settings.admin =
-            config::parse_admin(admin).map_err(|error| UsageError(format!("--admin: {error}")))?;
-    }
+    let log = start_log(arguments, console)?;
+    let reader = Reader::new(arguments)?;
+    let resolved = reader.read(&Inputs::new(&environment))?;
     for warning in &resolved.warnings {
-        tracing::warn!("{}", told(warning));
+        tracing::warn!("{}", warning.line());
     }
     if resolved.seed_drawn {
         let seed = resolved.snapshot.seed;
         tracing::info!(%seed, "drew a seed; `--seed {seed}` repeats this run's draws");
     }
-    Ok(crate::app::run(resolved)?)
+    let watched = if arguments.no_watch || reader.once().is_some() {
+        Vec::new()
+    } else {
+        arguments.config.clone()
+    };
+    let setup = Setup {
+        source: reader.source(),
+        watched,
+        socket_names: environment("LISTEN_FDNAMES"),
+        log,
+    };
+    Ok(crate::app::run(resolved, setup)?)
+}
+
+/// Reads the configuration that the arguments name, as often as is wanted.
+struct Reader {
+    from: From,
+    seed: Option<Seed>,
+    dry_run: bool,
+    admin: Option<AdminBind>,
+}
+
+enum From {
+    Files(Vec<PathBuf>),
+    Flags {
+        upstream: String,
+        listen: String,
+        protocol: Option<String>,
+    },
+}
+
+impl Reader {
+    fn new(arguments: &RunArguments) -> anyhow::Result<Self> {
+        let from = match (&arguments.upstream, &arguments.listen) {
+            (Some(upstream), Some(listen)) => From::Flags {
+                upstream: upstream.clone(),
+                listen: listen.clone(),
+                protocol: arguments.protocol.clone(),
+            },
+            _ => From::Files(arguments.config.clone()),
+        };
+        let admin = arguments.admin.as_deref().map(config::parse_admin);
+        Ok(Self {
+            from,
+            seed: arguments.seed.map(Seed),
+            dry_run: arguments.dry_run,
+            admin: admin
+                .transpose()
+                .map_err(|error| UsageError(format!("--admin: {error}")))?,
+        })
+    }
+
+    fn read(&self, inputs: &Inputs<'_>) -> Result<Resolved, Problems> {
+        let inputs = Inputs {
+            seed: self.seed,
+            dry_run: self.dry_run,
+            ..*inputs
+        };
+        let mut resolved = match &self.from {
+            From::Files(paths) => config::load(paths, &inputs)?,
+            From::Flags {
+                upstream,
+                listen,
+                protocol,
+            } => config::inline(upstream, listen, protocol.as_deref(), &inputs)?,
+        };
+        if let Some(admin) = &self.admin {
+            resolved.settings.admin_place = SettingPlace::Flag("--admin");
+            resolved.settings.admin = admin.clone();
+        }
+        Ok(resolved)
+    }
+
+    /// Why it cannot be read a second time, where it cannot.
+    fn once(&self) -> Option<&'static str> {
+        match &self.from {
+            From::Flags { .. } => {
+                Some("the configuration was given by flags: there is no file to read again")
+            }
+            From::Files(paths) if paths.iter().any(|it| config::is_stdin(it)) => {
+                Some("the configuration came from standard input, which is read once")
+            }
+            From::Files(_) => None,
+        }
+    }
+
+    fn source(self) -> Source {
+        match self.once() {
+            Some(why) => Source::Once(why),
+            None => Source::Again(Box::new(move |again: &Again<'_>| {
+                self.read(&Inputs {
+                    generation: again.generation,
+                    at: again.at,
+                    previous: Some(again.previous),
+                    ..Inputs::new(&environment)
+                })
+            })),
+        }
+    }
 }
 
 fn start_log(arguments: &RunArguments, console: &Console) -> anyhow::Result<LogGuard> {
@@ -105,17 +194,4 @@ fn start_log(arguments: &RunArguments, console: &Console) -> anyhow::Result<LogG
         LoggingError::Filter { .. } => UsageError(format!("--log: {error}")).into(),
         other => other.into(),
     })
-}
-
-/// A warning in one line of log.
-fn told(warning: &Problem) -> String {
-    let place = warning.place.as_ref().map_or(String::new(), |place| {
-        let (line, column) = place.position();
-        format!("{}:{line}:{column}: ", place.source.name)
-    });
-    let help = warning
-        .help
-        .as_ref()
-        .map_or(String::new(), |it| format!("; {it}"));
-    format!("{place}{}{help}", warning.message)
 }

@@ -96,7 +96,7 @@ fn directory(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
 }
 
 /// `-`, as commands write standard input; a file of that name is `./-`.
-fn is_stdin(path: &Path) -> bool {
+pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 

@@ -32,10 +32,11 @@ pub use address::{AddressError, parse_bind};
 pub use admin::{AdminConfig, HealthConfig, parse_admin};
 pub use energy::EnergyConfig;
 pub use expand::Environment;
-pub use files::{inline, load, read_sources};
+pub use files::{inline, is_stdin, load, read_sources};
 pub use inputs::Inputs;
 pub use listener::{
-    CertConfig, ClientAuthConfig, ListenerConfig, ListenerTlsConfig, ObserveConfig, RouteConfig,
+    CertConfig, ClientAuthConfig, ForwardedConfig, ListenerConfig, ListenerTlsConfig,
+    ObserveConfig, ProfileConfig, RouteConfig,
 };
 pub use log::{Decisions, LogConfig};
 pub use peer_limits::PeerLimitsConfig;

@@ -33,6 +33,13 @@ pub struct PeerLimitsConfig {
     pub look_size: ByteSize,
     /// How long such a look may hold a request.
     pub look_time: Span,
+    /// Streams that a client may have open at a time on one HTTP/2 connection.
+    #[schemars(range(min = 1))]
+    pub h2_streams: u32,
+    /// How much of a body a client may send ahead on one HTTP/2 stream; 1KiB to 1GiB.
+    pub h2_stream_window: ByteSize,
+    /// The same for all streams of one HTTP/2 connection together.
+    pub h2_connection_window: ByteSize,
 }
 
 impl Default for PeerLimitsConfig {
@@ -49,6 +56,9 @@ impl Default for PeerLimitsConfig {
             drain_grace: limits.drain_grace.into(),
             look_size: ByteSize::new(limits.look_bytes as u64),
             look_time: limits.look_time.into(),
+            h2_streams: limits.h2_streams,
+            h2_stream_window: ByteSize::new(limits.h2_stream_window.into()),
+            h2_connection_window: ByteSize::new(limits.h2_connection_window.into()),
         }
     }
 }
@@ -66,10 +76,17 @@ impl From<&PeerLimitsConfig> for Limits {
             drain_grace: config.drain_grace.get(),
             look_bytes: bytes(config.look_size),
             look_time: config.look_time.get(),
+            h2_streams: config.h2_streams,
+            h2_stream_window: window(config.h2_stream_window),
+            h2_connection_window: window(config.h2_connection_window),
         }
     }
 }
 
 fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.get()).unwrap_or(usize::MAX)
+}
+
+fn window(size: ByteSize) -> u32 {
+    u32::try_from(size.get()).unwrap_or(u32::MAX)
 }

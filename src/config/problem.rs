@@ -51,6 +51,21 @@ impl Place {
     }
 }
 
+impl Problem {
+    /// Place, message and help as one line of log, whose level tells how severe it is.
+    pub fn line(&self) -> String {
+        let place = self.place.as_ref().map_or(String::new(), |place| {
+            let (line, column) = place.position();
+            format!("{}:{line}:{column}: ", place.source.name)
+        });
+        let help = self
+            .help
+            .as_ref()
+            .map_or(String::new(), |it| format!("; {it}"));
+        format!("{place}{}{help}", self.message)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {

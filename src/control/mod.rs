@@ -2,9 +2,11 @@
 //! generation. Nothing here waits for a data-path task or takes a lock that one holds.
 
 mod halt;
+mod reload;
 mod status;
+mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +18,12 @@ use crate::record::{CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::Snapshot;
 
 pub use halt::{Halt, StateError};
-pub use status::{CallFigures, DecisionFigures, ListenerStatus, Status};
+pub use reload::{Again, Reload, ReloadError, Reloaded, Source};
+pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
+pub use watch::{WatchThread, watch};
 
 use halt::HaltFile;
+use reload::History;
 
 /// Says what energy was used so far; called on each scrape, so it must not wait.
 pub type EnergySource = Box<dyn Fn() -> Option<EnergyTotals> + Send + Sync>;
@@ -37,6 +42,8 @@ struct Inner {
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
+    /// What a reload works with. One at a time: its lock is held as long as it takes.
+    reload: OnceLock<Mutex<Reload>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +53,7 @@ struct State {
     halts: u64,
     /// By name of the listener: the address that it is bound to.
     bound: BTreeMap<String, String>,
+    reloads: History,
 }
 
 /// There is no rule of that name.
@@ -82,6 +90,7 @@ impl Handle {
             }),
             halt_file: halt_file.map(Mutex::new),
             draining: AtomicBool::new(false),
+            reload: OnceLock::new(),
         })))
     }
 
@@ -177,13 +186,19 @@ impl Handle {
         self.with_rule(rule, crate::rule::RuleCell::disarm)
     }
 
-    /// Puts another generation in force. Rules whose cell it does not take over are disarmed.
+    /// Puts another generation in force. Rules whose cell it does not take over are disarmed,
+    /// listeners whose state it does not take over are retired.
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
-        let kept = Arc::clone(&snapshot.rules);
-        let before = self.0.live.swap(snapshot);
+        let before = self.0.live.swap(Arc::clone(&snapshot));
+        let kept: BTreeSet<_> = snapshot.rules.cells().iter().map(Arc::as_ptr).collect();
         for cell in before.rules.cells() {
-            if !kept.cells().iter().any(|it| Arc::ptr_eq(it, cell)) {
+            if !kept.contains(&Arc::as_ptr(cell)) {
                 cell.disarm();
+            }
+        }
+        for listener in &before.listeners {
+            if snapshot.place_of(&listener.state).is_none() {
+                listener.state.retire();
             }
         }
         self.0.live.ring();

@@ -19,6 +19,7 @@ pub struct Status {
     pub ready: bool,
     pub draining: bool,
     pub generation: u64,
+    pub reloads: ReloadFigures,
     pub seed: u64,
     pub halted: Option<Halt>,
     pub listeners: Vec<ListenerStatus>,
@@ -51,6 +52,18 @@ pub struct CallFigures {
     pub count: u64,
 }
 
+/// How often the configuration was read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReloadFigures {
+    pub ok: u64,
+    /// The configuration before stayed in force.
+    pub failed: u64,
+    /// When the last one was, RFC 3339, UTC.
+    pub last: Option<String>,
+    /// Why it failed; absent where it did not.
+    pub last_error: Option<String>,
+}
+
 /// The lines of the decision log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct DecisionFigures {
@@ -64,11 +77,15 @@ impl Handle {
         let inner = &self.0;
         let snapshot = inner.live.current();
         let rules = snapshot.rules.cells().iter();
+        let reloads = self.reloads();
         Scrape {
             version: env!("CARGO_PKG_VERSION"),
             totals: inner.counters.totals(),
             rules: rules.map(|cell| RuleFigures::read(cell)).collect(),
             halted: inner.live.halted(),
+            generation: snapshot.generation,
+            reloads_ok: reloads.ok,
+            reloads_failed: reloads.failed,
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
             energy: inner.energy.get().and_then(|source| source()),
@@ -88,6 +105,7 @@ impl Handle {
             ready: self.ready(),
             draining: self.draining(),
             generation: snapshot.generation,
+            reloads: self.reloads(),
             seed: snapshot.seed.0,
             halted,
             listeners: listeners(&snapshot, &bound, &scrape.totals),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::meter::MeterSpec;
 
 /// What the engine is built from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnergySettings {
     /// The chain: for each domain the first usable meter counts. Empty: [`MeterSpec::defaults`].
     pub meters: Vec<MeterSpec>,

@@ -47,6 +47,16 @@ pub(super) fn field_of(field: FieldAt, head: &[u8]) -> Field<'_> {
     }
 }
 
+/// The `timeout` of a Keep-Alive field, in seconds (RFC 2068 §19.7.1.1, as servers still send it).
+fn keep_for(value: &[u8]) -> Option<u32> {
+    let mut parameters = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let timeout = parameters.find_map(|it| {
+        let (name, rest) = it.split_at_checked(8)?;
+        name.eq_ignore_ascii_case(b"timeout=").then_some(rest)
+    })?;
+    std::str::from_utf8(timeout).ok()?.parse().ok()
+}
+
 /// One pass over the fields of a head.
 #[expect(
     clippy::struct_excessive_bools,
@@ -62,8 +72,11 @@ pub(super) struct FieldScan<'b> {
     pub(super) hosts: usize,
     pub(super) close: bool,
     pub(super) keep: bool,
+    /// Seconds that the peer keeps an idle connection.
+    pub(super) keep_for: Option<u32>,
     pub(super) asks_upgrade: bool,
     pub(super) has_upgrade: bool,
+    pub(super) asks_h2c: bool,
     pub(super) expects_continue: bool,
     pub(super) bare_lf: bool,
 }
@@ -82,8 +95,10 @@ impl<'b> FieldScan<'b> {
             hosts: 0,
             close: false,
             keep: false,
+            keep_for: None,
             asks_upgrade: false,
             has_upgrade: false,
+            asks_h2c: false,
             expects_continue: false,
             bare_lf,
         }
@@ -106,16 +121,21 @@ impl<'b> FieldScan<'b> {
             7 if is(name, "upgrade") => {
                 hop = true;
                 self.has_upgrade = true;
+                self.asks_h2c |= names(value, b"h2c");
             }
             10 if is(name, "connection") => {
                 hop = true;
                 self.take_connection(value);
             }
-            10 if is(name, "keep-alive") => hop = true,
+            10 if is(name, "keep-alive") => {
+                hop = true;
+                self.keep_for = keep_for(value);
+            }
             14 if is(name, "content-length") => {
                 framing = true;
                 self.lengths.take(value)?;
             }
+            14 if is(name, "http2-settings") => hop = true,
             16 if is(name, "proxy-connection") => hop = true,
             17 if is(name, "transfer-encoding") => {
                 framing = true;
@@ -173,8 +193,10 @@ impl<'b> FieldScan<'b> {
         Ok(())
     }
 
+    /// HTTP/2 is not among what a client may change to: what it would say behind the 101 nobody here
+    /// would read, and the upstream would serve it (h2c smuggling; RFC 9113 dropped that upgrade).
     pub(super) fn upgrade(&self, minor: u8) -> Upgrade {
-        if self.asks_upgrade && self.has_upgrade && minor == 1 {
+        if self.asks_upgrade && self.has_upgrade && minor == 1 && !self.asks_h2c {
             Upgrade::Asked
         } else {
             Upgrade::No
@@ -210,6 +232,12 @@ impl<'b> FieldScan<'b> {
 
 fn is(name: &str, lower: &str) -> bool {
     name.eq_ignore_ascii_case(lower)
+}
+
+/// Whether a list has this member, in any case of its letters.
+fn names(list: &[u8], member: &[u8]) -> bool {
+    list.split(|byte| *byte == b',')
+        .any(|it| it.trim_ascii().eq_ignore_ascii_case(member))
 }
 
 /// Host and port without user information, path or blanks.

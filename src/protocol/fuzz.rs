@@ -182,7 +182,11 @@ fn check_error(dialect: &dyn Dialect, call: &Call<'_>, kind: ErrorKind) {
         body: None,
     };
     let error = dialect.error(&answer, call);
-    assert!(error.status >= StatusCode::BAD_REQUEST && !error.body.is_empty());
+    let is_status = |(name, value): &(_, String)| name == "grpc-status" && value != "0";
+    assert!(
+        error.headers.iter().any(is_status)
+            || error.status >= StatusCode::BAD_REQUEST && !error.body.is_empty()
+    );
     let is_json = |(name, value): &(_, String)| name == "content-type" && value == super::JSON;
     if error.headers.iter().any(is_json) {
         assert!(serde_json::from_slice::<Value>(&error.body).is_ok());

@@ -5,6 +5,7 @@
 
 mod frame;
 pub mod fuzz;
+mod grpc;
 mod http;
 mod lines;
 pub mod look;
@@ -57,6 +58,12 @@ pub trait Dialect: Debug + Send + Sync {
     /// The error as it would come in the middle of a streamed answer: bytes of the body. `None`
     /// where this protocol can only break off.
     fn error_in_stream(&self, answer: &Answer, description: &Description) -> Option<Vec<u8>>;
+
+    /// A failure that no rule made, as clients of this protocol are told of it; given as HTTP's
+    /// status for it and a sentence. `None`: as plain HTTP.
+    fn failure(&self, _status: u16, _text: &str) -> Option<NativeError> {
+        None
+    }
 
     /// What a finished JSON answer reports of its token counts, if it does.
     fn usage(&self, body: &Value) -> Option<Usage>;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Dialect, http, open_inference, openai, tcp};
+use super::{Dialect, grpc, http, open_inference, openai, tcp};
 
 /// What is known of a protocol without a call.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,7 @@ macro_rules! protocols {
 }
 
 protocols! {
+    Grpc => grpc::INFO,
     Http => http::INFO,
     OpenInference => open_inference::INFO,
     Openai => openai::INFO,

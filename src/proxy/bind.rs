@@ -1,14 +1,17 @@
-//! Binding listeners: once each, before any worker starts, so that a taken port ends the start.
+//! Binding listeners: once each, before anything serves them, so that a taken port ends the start
+//! and leaves a reload without effect.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::error::ignore;
+use crate::proxy::inherit::Inherited;
 use crate::snapshot::{Bind, ListenerSpec};
 
 /// Connections that may wait to be accepted.
@@ -52,59 +55,149 @@ pub struct Bound {
     /// With the port that the system chose, or the socket's path.
     pub address: String,
     pub(super) socket: BoundSocket,
+    /// To be removed when nobody listens there any longer.
+    pub(super) file: Option<SocketFile>,
 }
 
+impl Bound {
+    /// It is not served after all.
+    pub(super) fn discard(&self) {
+        self.file.as_ref().inspect(|it| it.remove());
+    }
+}
+
+/// A socket that listens.
 #[derive(Debug)]
-pub(super) enum BoundSocket {
-    Tcp(std::net::TcpListener),
-    Unix(UnixListener),
+pub(super) struct BoundSocket {
+    fd: OwnedFd,
+    family: Family,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Tcp,
+    Unix,
+}
+
+impl From<std::net::TcpListener> for BoundSocket {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self {
+            fd: listener.into(),
+            family: Family::Tcp,
+        }
+    }
+}
+
+impl From<UnixListener> for BoundSocket {
+    fn from(listener: UnixListener) -> Self {
+        Self {
+            fd: listener.into(),
+            family: Family::Unix,
+        }
+    }
 }
 
 impl BoundSocket {
+    pub(super) fn family(&self) -> Family {
+        self.family
+    }
+
     /// Another descriptor of the same socket, for one more worker.
     pub(super) fn share(&self) -> io::Result<Self> {
-        Ok(match self {
-            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
-            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        Ok(Self {
+            fd: self.fd.try_clone()?,
+            family: self.family,
         })
     }
+
+    pub(super) fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+}
+
+/// The file of a unix socket that we made.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: what another process put there since is not ours to remove.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
+    }
+
+    pub(super) fn remove(&self) {
+        if identity(&self.path).is_ok_and(|it| it == self.identity) {
+            ignore(std::fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Binds all listeners, or none.
 pub fn bind(listeners: &[ListenerSpec]) -> Result<Vec<Bound>, BindError> {
-    listeners
-        .iter()
-        .enumerate()
-        .map(|(index, spec)| {
-            let (socket, address) = bind_one(&spec.bind).map_err(|source| BindError {
-                listener: spec.name.to_string(),
-                address: match &spec.bind {
-                    Bind::Tcp(address) => address.to_string(),
-                    Bind::Unix(path) => path.display().to_string(),
-                },
-                place: spec.place.clone(),
-                source,
-            })?;
-            Ok(Bound {
-                listener: index,
-                address,
-                socket,
-            })
-        })
+    let mut inherited = Inherited::default();
+    bind_with(listeners, &mut inherited)
+}
+
+/// The same; sockets that were handed to this process are used for the listeners that they fit.
+pub fn bind_with(
+    listeners: &[ListenerSpec],
+    inherited: &mut Inherited,
+) -> Result<Vec<Bound>, BindError> {
+    let all = listeners.iter().enumerate();
+    all.map(|(index, spec)| bind_listener(index, spec, inherited))
         .collect()
 }
 
-fn bind_one(bind: &Bind) -> io::Result<(BoundSocket, String)> {
+/// Binds the listener of this index.
+pub(super) fn bind_listener(
+    listener: usize,
+    spec: &ListenerSpec,
+    inherited: &mut Inherited,
+) -> Result<Bound, BindError> {
+    let bound = match inherited.take(&spec.name, &spec.bind) {
+        Some((socket, address)) => Ok((socket, address, None)),
+        None => bind_one(&spec.bind),
+    };
+    let (socket, address, file) = bound.map_err(|source| BindError {
+        listener: spec.name.to_string(),
+        address: match &spec.bind {
+            Bind::Tcp(address) => address.to_string(),
+            Bind::Unix(path) => path.display().to_string(),
+        },
+        place: spec.place.clone(),
+        source,
+    })?;
+    Ok(Bound {
+        listener,
+        address,
+        socket,
+        file,
+    })
+}
+
+fn bind_one(bind: &Bind) -> io::Result<(BoundSocket, String, Option<SocketFile>)> {
     match bind {
         Bind::Tcp(address) => {
             let listener = bind_tcp(*address)?;
             let address = listener.local_addr()?.to_string();
-            Ok((BoundSocket::Tcp(listener), address))
+            Ok((listener.into(), address, None))
         }
         Bind::Unix(path) => {
             let listener = bind_unix(path)?;
             listener.set_nonblocking(true)?;
-            Ok((BoundSocket::Unix(listener), path.display().to_string()))
+            let file = SocketFile::of(path)?;
+            Ok((listener.into(), path.display().to_string(), Some(file)))
         }
     }
 }

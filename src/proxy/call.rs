@@ -35,6 +35,13 @@ pub(in crate::proxy) struct Session {
     pub(in crate::proxy) client: Stream,
 }
 
+impl Session {
+    /// Whether the connection takes no further call.
+    pub(in crate::proxy) fn is_ending(&self) -> bool {
+        self.worker.is_ending(&self.listener)
+    }
+}
+
 /// What rules decided of a call. Absent where none selects it.
 #[derive(Debug)]
 pub(in crate::proxy) struct Decided {
@@ -325,8 +332,9 @@ impl<'s> InFlight<'s> {
         let injected = self.execution().map_or(Duration::ZERO, Execution::injected);
         self.not_ours = injected + connecting;
         self.upstream_sent = Some(Instant::now());
-        self.activity
-            .begin(u16::try_from(self.target.upstream).unwrap_or(u16::MAX));
+        if let Some(upstream) = self.generation.metered(self.target.upstream) {
+            self.activity.begin(upstream);
+        }
     }
 
     fn finish_line(&self, outcome: Outcome) -> Finish {

@@ -15,7 +15,7 @@ use crate::proxy::http;
 use crate::proxy::proxy_protocol::{Malformed, Parsed, parse};
 use crate::proxy::rescue::Failure;
 use crate::proxy::worker::Worker;
-use crate::snapshot::{ListenerSpec, ProtocolSpec};
+use crate::snapshot::{ListenerSpec, ListenerState, ProtocolSpec};
 use crate::tls::{Hello, HelloReader, ServerTls, reason};
 
 /// How long a handshake that is under way when a drain begins may still take.
@@ -82,16 +82,24 @@ pub(super) async fn pass(mut session: Session) -> Option<Passed> {
         Front::new(&generation.snapshot.listeners[place], limits.tls_handshake)
     };
     let by = Instant::now() + front.within;
-    let worker = session.worker.clone();
+    let (worker, listener) = (session.worker.clone(), session.listener.clone());
     let mut early = None;
-    let opened = in_time(&worker, &front, by, open(&mut session, &front, &mut early)).await;
+    let opened = in_time(
+        (&worker, &listener),
+        &front,
+        by,
+        open(&mut session, &front, &mut early),
+    )
+    .await;
     let peer = session.peer;
     let refusal = match (opened, &front.tls) {
         (Ok(()), None) => return Some(Passed { session, early }),
-        (Ok(()), Some(tls)) => match in_time(&worker, &front, by, secure(session, tls)).await {
-            Ok(session) => return Some(Passed { session, early }),
-            Err(refusal) => refusal,
-        },
+        (Ok(()), Some(tls)) => {
+            match in_time((&worker, &listener), &front, by, secure(session, tls)).await {
+                Ok(session) => return Some(Passed { session, early }),
+                Err(refusal) => refusal,
+            }
+        }
         (Err(refusal), _) => {
             if let (Refusal::Plain, ProtocolSpec::Http(..)) = (&refusal, front.protocol) {
                 // As nginx does: the client is told in the language that it speaks.
@@ -106,13 +114,13 @@ pub(super) async fn pass(mut session: Session) -> Option<Passed> {
 
 /// Awaits a step for as long as the limit and the process let it.
 async fn in_time<T>(
-    worker: &Worker,
+    (worker, listener): (&Worker, &ListenerState),
     front: &Front,
     by: Instant,
     step: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
     let drained = async {
-        worker.parked.place().closed().await;
+        worker.parked.place(listener).closed().await;
         tokio::time::sleep(DRAIN_TIME).await;
     };
     tokio::select! {

@@ -3,13 +3,14 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
 use tokio::time::Instant;
 
 use crate::io::Stream;
+use crate::snapshot::ListenerState;
 
 /// The idle connections of one worker.
 #[derive(Debug, Default)]
@@ -27,24 +28,29 @@ struct Entry {
     /// Set by the first sweep that finds it idle: parking itself reads no clock.
     since: Option<Instant>,
     expired: bool,
+    /// Calls are under way on it.
+    busy: bool,
 }
 
 /// A connection's place among the parked.
 #[derive(Debug)]
 pub(super) struct Place<'p> {
     parked: &'p Parked,
+    listener: &'p ListenerState,
     key: usize,
 }
 
 impl Parked {
-    pub(super) fn place(&self) -> Place<'_> {
+    pub(super) fn place<'p>(&'p self, listener: &'p ListenerState) -> Place<'p> {
         let entry = Entry {
             waker: None,
             since: None,
             expired: false,
+            busy: false,
         };
         Place {
             parked: self,
+            listener,
             key: self.0.borrow_mut().entries.insert(entry),
         }
     }
@@ -58,7 +64,7 @@ impl Parked {
                     entry.expired = true;
                     entry.waker.take().inspect(Waker::wake_by_ref);
                 }
-                (None, Some(_)) => entry.since = Some(now),
+                (None, Some(_)) if !entry.busy => entry.since = Some(now),
                 _ => {}
             }
         }
@@ -68,7 +74,18 @@ impl Parked {
     pub(super) fn close(&self) {
         let mut state = self.0.borrow_mut();
         state.closed = true;
-        for (_, entry) in &mut state.entries {
+        state.wake();
+    }
+
+    /// Ends the waits of connections whose listener is gone.
+    pub(super) fn look_again(&self) {
+        self.0.borrow_mut().wake();
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        for (_, entry) in &mut self.entries {
             entry.waker.take().inspect(Waker::wake_by_ref);
         }
     }
@@ -79,7 +96,7 @@ impl Place<'_> {
     pub(super) async fn closed(&self) {
         poll_fn(|context| {
             let mut state = self.parked.0.borrow_mut();
-            if state.closed {
+            if state.closed || self.listener.is_retired() {
                 return Poll::Ready(());
             }
             state.entries[self.key].waker = Some(context.waker().clone());
@@ -92,7 +109,7 @@ impl Place<'_> {
     pub(super) async fn wait(&self, stream: &Stream) -> bool {
         poll_fn(|context| {
             let mut state = self.parked.0.borrow_mut();
-            let closed = state.closed;
+            let closed = state.closed || self.listener.is_retired();
             let entry = &mut state.entries[self.key];
             match stream.poll_readable(context) {
                 // What has come in already is served, drain or not.
@@ -112,6 +129,28 @@ impl Place<'_> {
             }
         })
         .await
+    }
+}
+
+impl Place<'_> {
+    /// For a connection of many calls at once, whose bytes somebody else waits for: whether it is to
+    /// be closed. The time that it may be idle begins anew after each look at it in use.
+    pub(super) fn poll_leave(&self, context: &mut Context<'_>, idle: bool) -> bool {
+        let mut state = self.parked.0.borrow_mut();
+        let closed = state.closed || self.listener.is_retired();
+        let entry = &mut state.entries[self.key];
+        entry.busy = !idle;
+        if !idle {
+            (entry.since, entry.expired) = (None, false);
+        }
+        if closed || entry.expired {
+            return true;
+        }
+        match &mut entry.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        false
     }
 }
 

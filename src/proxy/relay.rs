@@ -11,13 +11,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::ignore;
-use crate::io::{Buffer, BufferPool, Stream};
+use crate::io::{Buffer, BufferPool, Pipe, Stream, is_refused};
 use crate::proxy::activity::Activity;
 use crate::proxy::timer::Timer;
 
 /// A connection that is no exchange of messages we know is at work from a request's bytes until so
 /// long after the last byte of an answer: an idle one is no work.
 const AFTERGLOW: Duration = Duration::from_millis(50);
+/// So many reads in a row that filled their buffer make a stream bulk: it passes inside the kernel
+/// from there on, which for small pieces costs more than copying them.
+const BULK_READS: u8 = 4;
+/// Less than this at once is no bulk any more.
+const BULK_BYTES: usize = 16 * 1024;
 
 /// Bytes that were read before the relay began.
 #[derive(Debug)]
@@ -136,12 +141,30 @@ struct WayError {
     error: io::Error,
 }
 
+impl WayError {
+    fn reading(error: io::Error) -> Self {
+        let reading = true;
+        Self { reading, error }
+    }
+
+    fn writing(error: io::Error) -> Self {
+        let reading = false;
+        Self { reading, error }
+    }
+}
+
 /// One direction.
 struct Way<'w> {
     from: &'w Stream,
     to: &'w Stream,
     pool: &'w BufferPool,
     buffer: Option<Buffer>,
+    /// Reads in a row that filled the buffer.
+    full_reads: u8,
+    /// For bulk.
+    pipe: Option<Pipe>,
+    /// The last of the bulk has come.
+    slows: bool,
     state: State,
     passed: u64,
 }
@@ -162,6 +185,9 @@ impl<'w> Way<'w> {
             to,
             pool,
             buffer,
+            full_reads: 0,
+            pipe: None,
+            slows: false,
             state: State::Flowing,
             passed: 0,
         }
@@ -176,26 +202,21 @@ impl<'w> Way<'w> {
                     ignore(ready!(self.to.poll_shutdown(context)));
                     self.state = State::Ended;
                 }
+                State::Flowing if self.pipe.is_some() => ready!(self.poll_bulk(context))?,
                 State::Flowing => ready!(self.poll_flow(context))?,
             }
         }
     }
 
-    /// Writes what is held, then reads more; holds nothing while there is nothing.
-    fn poll_flow(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
+    /// Writes what is held.
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
         if let Some(buffer) = &mut self.buffer {
             while !buffer.is_empty() {
                 let written = ready!(self.to.poll_write(context, buffer));
-                let count = written.map_err(|error| WayError {
-                    reading: false,
-                    error,
-                })?;
+                let count = written.map_err(WayError::writing)?;
                 if count == 0 {
                     let error = io::ErrorKind::WriteZero.into();
-                    return Poll::Ready(Err(WayError {
-                        reading: false,
-                        error,
-                    }));
+                    return Poll::Ready(Err(WayError::writing(error)));
                 }
                 buffer.consume(count);
                 self.passed += count as u64;
@@ -207,6 +228,12 @@ impl<'w> Way<'w> {
                 error,
             })?;
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is held, then reads more; holds nothing while there is nothing.
+    fn poll_flow(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
+        ready!(self.poll_held(context))?;
         let buffer = self.buffer.get_or_insert_with(|| self.pool.take());
         match self.from.poll_read(context, buffer) {
             Poll::Pending => {
@@ -218,11 +245,46 @@ impl<'w> Way<'w> {
                 self.state = State::Ending;
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(WayError {
-                reading: true,
-                error,
-            })),
+            Poll::Ready(Ok(_)) => {
+                let full = buffer.is_full();
+                self.full_reads = if full { self.full_reads + 1 } else { 0 };
+                if self.full_reads == BULK_READS {
+                    self.full_reads = 0;
+                    if self.from.is_plain() && self.to.is_plain() {
+                        // Once the buffer is written.
+                        self.pipe = self.pool.pipes.take();
+                    }
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(WayError::reading(error))),
         }
+    }
+
+    /// The same through a pipe; ends when the stream is no bulk any more.
+    fn poll_bulk(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
+        ready!(self.poll_held(context))?;
+        self.buffer = None;
+        while let Some(pipe) = &mut self.pipe {
+            while !pipe.is_empty() {
+                let written = ready!(self.to.poll_splice_out(context, pipe));
+                self.passed += written.map_err(WayError::writing)? as u64;
+            }
+            if self.slows {
+                (self.slows, self.pipe) = (false, None);
+                break;
+            }
+            let come = ready!(self.from.poll_splice_in(context, pipe, u64::MAX));
+            match come {
+                Ok(0) => {
+                    self.pipe = None;
+                    self.state = State::Ending;
+                }
+                Ok(count) => self.slows = count < BULK_BYTES,
+                Err(error) if is_refused(&error) => self.pipe = None,
+                Err(error) => return Poll::Ready(Err(WayError::reading(error))),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }

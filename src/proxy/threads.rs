@@ -1,6 +1,6 @@
 //! The workers' threads: start, serve, drain.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,15 +8,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, watch};
-use tokio::task::spawn_local;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{JoinHandle as JoinTask, spawn_local};
 use tokio::time::Instant;
 
 use crate::energy::ledger::ActivitySender;
 use crate::error::ignore;
 use crate::live::Live;
-use crate::proxy::accept::{Acceptor, accept};
-use crate::proxy::bind::{Bound, BoundSocket};
+use crate::proxy::accept::{accept, take_over};
+use crate::proxy::bind::Bound;
+use crate::proxy::hub::{Hub, Order};
+use crate::proxy::listening::Listening;
 use crate::proxy::timer::{Clock, Timer};
 use crate::proxy::worker::{Worker, WorkerParts};
 use crate::record::{RecordSender, WorkerCounters};
@@ -46,16 +49,10 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Proxy {
     threads: Vec<JoinHandle<io::Result<bool>>>,
-    orders: watch::Sender<Order>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Accept until the queues are empty, finish what was begun.
-    Drain {
-        by: Instant,
-    },
-    Serve,
+    hub: Arc<Hub>,
+    listening: Listening,
+    /// Of the last question to the workers.
+    question: Cell<u64>,
 }
 
 /// How a drain ended.
@@ -69,9 +66,9 @@ pub enum Drained {
 impl Proxy {
     /// Starts the workers on listeners that are bound already.
     pub fn start(bound: Vec<Bound>, parts: Parts) -> io::Result<Self> {
-        let (orders, _) = watch::channel(Order::Serve);
+        let (hub, orders) = Hub::new(parts.workers.len());
         let mut threads = Vec::new();
-        for (index, ends) in parts.workers.into_iter().enumerate() {
+        for (index, (ends, orders)) in parts.workers.into_iter().zip(orders).enumerate() {
             let (ready, started) = std::sync::mpsc::channel();
             let start = Start {
                 ready,
@@ -79,8 +76,8 @@ impl Proxy {
                 ends,
                 live: parts.live.clone(),
                 clock: parts.clock,
-                sockets: share_all(&bound)?,
-                orders: orders.subscribe(),
+                hub: Arc::clone(&hub),
+                orders,
             };
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
@@ -94,17 +91,44 @@ impl Proxy {
             }
             threads.push(thread);
         }
-        // The workers hold the sockets now: when they stop accepting, nobody is left in the queue.
-        drop(bound);
-        Ok(Self { threads, orders })
+        let listening = Listening::new(Arc::clone(&hub));
+        listening.start(bound, &parts.live.current())?;
+        Ok(Self {
+            threads,
+            hub,
+            listening,
+            question: Cell::new(0),
+        })
+    }
+
+    /// The sockets that are served, for whoever changes them.
+    pub fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// Whether every worker has answered since this was last asked; asks again. At first they have.
+    pub fn answers(&self) -> bool {
+        let question = self.question.get();
+        let answered = self.hub.answered(question);
+        if answered {
+            self.question.set(question + 1);
+            for worker in 0..self.hub.len() {
+                // One that has ended does not answer.
+                drop(self.hub.send(worker, Order::Answer(question + 1)));
+            }
+        }
+        answered
     }
 
     /// Stops accepting when the queues are empty, lets calls finish for at most `grace`, and ends
     /// the workers.
     pub fn drain(self, grace: Duration) -> Drained {
-        self.orders.send_replace(Order::Drain {
-            by: Instant::now() + grace,
-        });
+        let by = Instant::now() + grace;
+        self.listening.drain();
+        for worker in 0..self.hub.len() {
+            // One that has ended has nothing to finish.
+            drop(self.hub.send(worker, Order::Drain { by }));
+        }
         let mut drained = Drained::Whole;
         for thread in self.threads {
             match thread.join() {
@@ -118,13 +142,6 @@ impl Proxy {
     }
 }
 
-fn share_all(bound: &[Bound]) -> io::Result<Vec<(usize, BoundSocket)>> {
-    bound
-        .iter()
-        .map(|it| Ok((it.listener, it.socket.share()?)))
-        .collect()
-}
-
 /// What moves to a worker's thread.
 struct Start {
     /// Told once the worker serves.
@@ -133,8 +150,8 @@ struct Start {
     ends: WorkerEnds,
     live: Arc<Live>,
     clock: Clock,
-    sockets: Vec<(usize, BoundSocket)>,
-    orders: watch::Receiver<Order>,
+    hub: Arc<Hub>,
+    orders: UnboundedReceiver<Order>,
 }
 
 /// Serves until told to drain; whether all calls could finish.
@@ -147,6 +164,7 @@ fn run_worker(start: Start) -> io::Result<bool> {
         let worker = Rc::new(Worker::new(WorkerParts {
             index: start.index,
             live: start.live,
+            hub: start.hub,
             timer: timer.clone(),
             counters: start.ends.counters,
             records: start.ends.records,
@@ -159,38 +177,58 @@ fn run_worker(start: Start) -> io::Result<bool> {
         let bell = worker.live.doorbell();
         spawn_local(answer_doorbell(worker.clone(), bell));
         spawn_local(sweep(worker.clone()));
-        let accepting: Vec<_> = start
-            .sockets
-            .into_iter()
-            .map(|(listener, socket)| {
-                let state = &worker.generation().snapshot.listeners[listener].state;
-                Ok(spawn_local(accept(
-                    worker.clone(),
-                    Arc::clone(state),
-                    Acceptor::new(socket)?,
-                    start.orders.clone(),
-                )))
-            })
-            .collect::<io::Result<_>>()?;
         // Who started us may have given up meanwhile; then the drain follows.
         ignore(start.ready.send(()));
         let mut orders = start.orders;
-        let by = loop {
-            if let Order::Drain { by } = *orders.borrow_and_update() {
-                break by;
+        let by = serve(&worker, &mut orders).await;
+        let finished = tokio::time::timeout_at(by, finish(&worker, &mut orders)).await;
+        Ok(finished.is_ok())
+    })
+}
+
+/// Does as it is told until the drain begins; gives its end. The queues are empty then.
+async fn serve(worker: &Rc<Worker>, orders: &mut UnboundedReceiver<Order>) -> Instant {
+    let mut accepting: Vec<JoinTask<()>> = Vec::new();
+    let by = loop {
+        match orders.recv().await {
+            Some(Order::Accept(endpoint, socket)) => {
+                accepting.retain(|it| !it.is_finished());
+                accepting.push(spawn_local(accept(worker.clone(), endpoint, socket)));
             }
-            if orders.changed().await.is_err() {
-                break Instant::now();
+            Some(Order::Serve(accepted)) => take_over(worker, accepted),
+            Some(Order::Answer(question)) => worker.hub.answer(worker.index, question),
+            Some(Order::Drain { by }) => break by,
+            None => break Instant::now(),
+        }
+    };
+    worker.draining.set(true);
+    worker.timer.hurry();
+    for task in accepting {
+        ignore(task.await);
+    }
+    by
+}
+
+/// Waits until no connection is served, those included that others hand over still.
+async fn finish(worker: &Rc<Worker>, orders: &mut UnboundedReceiver<Order>) {
+    worker.parked.close();
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            () = worker.all_done() => {
+                // From now on the others keep what they take; what was sent before still comes.
+                orders.close();
+                orders.recv().await
             }
         };
-        worker.draining.set(true);
-        worker.timer.hurry();
-        for task in accepting {
-            ignore(task.await);
+        match order {
+            Some(Order::Serve(accepted)) => take_over(worker, accepted),
+            Some(Order::Answer(question)) => worker.hub.answer(worker.index, question),
+            // Nothing is added to what drains.
+            Some(Order::Accept(..) | Order::Drain { .. }) => {}
+            None => return worker.all_done().await,
         }
-        worker.parked.close();
-        Ok(tokio::time::timeout_at(by, worker.all_done()).await.is_ok())
-    })
+    }
 }
 
 async fn answer_doorbell(worker: Rc<Worker>, bell: Arc<Notify>) {
@@ -208,8 +246,6 @@ async fn sweep(worker: Rc<Worker>) {
         worker
             .parked
             .sweep(now, generation.snapshot.limits.keep_alive);
-        for pool in &generation.pools {
-            pool.sweep(now);
-        }
+        worker.sweep_pools(now);
     }
 }

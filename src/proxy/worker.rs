@@ -13,6 +13,8 @@ use crate::call::{Call, Description, Field};
 use crate::io::BufferPool;
 use crate::live::Live;
 use crate::proxy::activity::SharedSender;
+use crate::proxy::endpoint::Served;
+use crate::proxy::hub::Hub;
 use crate::proxy::park::Parked;
 use crate::proxy::timer::Timer;
 use crate::record::{RecordSender, SlotCounters, WorkerCounters};
@@ -22,6 +24,9 @@ use crate::upstream::Pool;
 /// What a worker's calls share. Lives on one thread.
 #[derive(Debug)]
 pub(super) struct Worker {
+    /// Its place among the workers.
+    pub(super) index: usize,
+    pub(super) hub: Arc<Hub>,
     pub(super) live: Arc<Live>,
     pub(super) timer: Timer,
     pub(super) buffers: BufferPool,
@@ -33,6 +38,8 @@ pub(super) struct Worker {
     /// Connections that are served now.
     pub(super) tasks: Cell<usize>,
     pub(super) idle: tokio::sync::Notify,
+    /// Upstreams by their place in the energy ledger, which is that of the start.
+    ledger: Vec<Arc<str>>,
     generation: RefCell<Rc<Generation>>,
     retired: RefCell<Vec<Retired>>,
     next_call: Cell<u64>,
@@ -46,6 +53,8 @@ pub(super) struct Generation {
     pub(super) pools: Vec<Rc<Pool>>,
     /// By listener: the listener's own protocol, then one for each route.
     slots: Vec<Vec<SlotCounters>>,
+    /// By upstream: its place in the energy ledger.
+    metered: Vec<Option<u16>>,
     seen: u64,
 }
 
@@ -70,9 +79,18 @@ impl Generation {
     fn new(
         snapshot: Arc<Snapshot>,
         counters: &WorkerCounters,
+        ledger: &[Arc<str>],
         seen: u64,
         previous: Option<&Self>,
     ) -> Self {
+        let metered = snapshot
+            .upstreams
+            .iter()
+            .map(|spec| {
+                let place = ledger.iter().position(|it| *it == spec.name);
+                place.and_then(|it| u16::try_from(it).ok())
+            })
+            .collect();
         let pools = snapshot
             .upstreams
             .iter()
@@ -102,8 +120,15 @@ impl Generation {
             snapshot,
             pools,
             slots,
+            metered,
             seen,
         }
+    }
+
+    /// An upstream's place in the energy ledger; `None` where a reload has added it: what meters
+    /// was set up before.
+    pub(super) fn metered(&self, upstream: usize) -> Option<u16> {
+        self.metered.get(upstream).copied().flatten()
     }
 
     pub(super) fn counters(&self, listener: usize, slot: usize) -> &SlotCounters {
@@ -188,6 +213,7 @@ fn same_host(host: &str, wanted: &str) -> bool {
 pub(super) struct WorkerParts {
     pub(super) index: usize,
     pub(super) live: Arc<Live>,
+    pub(super) hub: Arc<Hub>,
     pub(super) timer: Timer,
     pub(super) counters: WorkerCounters,
     pub(super) records: RecordSender,
@@ -197,8 +223,14 @@ pub(super) struct WorkerParts {
 impl Worker {
     pub(super) fn new(parts: WorkerParts) -> Self {
         let seen = parts.live.changes();
-        let generation = Generation::new(parts.live.current(), &parts.counters, seen, None);
+        let snapshot = parts.live.current();
+        let upstreams = snapshot.upstreams.iter();
+        let ledger: Vec<_> = upstreams.map(|it| Arc::clone(&it.name)).collect();
+        let generation = Generation::new(snapshot, &parts.counters, &ledger, seen, None);
         Self {
+            index: parts.index,
+            hub: parts.hub,
+            ledger,
             live: parts.live,
             timer: parts.timer,
             buffers: BufferPool::default(),
@@ -227,6 +259,7 @@ impl Worker {
         let fresh = Rc::new(Generation::new(
             snapshot,
             &self.counters,
+            &self.ledger,
             changes,
             Some(&known),
         ));
@@ -235,17 +268,37 @@ impl Worker {
         fresh
     }
 
-    /// Remembers the listeners that a new generation no longer has, for their open connections.
+    /// Remembers the listeners that a new generation no longer has, for their open connections,
+    /// and ends those that are idle.
     fn retire(&self, known: &Rc<Generation>, fresh: &Generation) {
-        let mut retired = self.retired.borrow_mut();
-        retired.retain(|it| it.state.connections.load(Ordering::Relaxed) > 0);
+        let mut gone = false;
         for (place, listener) in known.snapshot.listeners.iter().enumerate() {
             if fresh.snapshot.place_of(&listener.state).is_none() {
-                retired.push(Retired {
+                self.retired.borrow_mut().push(Retired {
                     state: Arc::clone(&listener.state),
                     generation: Rc::clone(known),
                     place,
                 });
+                gone = true;
+            }
+        }
+        if gone {
+            self.parked.look_again();
+        }
+    }
+
+    /// Closes kept connections that nobody is to use again, and forgets retired listeners without
+    /// connections.
+    pub(super) fn sweep_pools(&self, now: Instant) {
+        let mut retired = self.retired.borrow_mut();
+        retired.retain(|it| it.state.connections.load(Ordering::Relaxed) > 0);
+        let retired = retired.iter().map(|it| &it.generation);
+        for generation in retired.chain([&self.generation()]) {
+            for pool in &generation.pools {
+                pool.sweep(now);
+                if let Some(looking_up) = pool.refresh(now) {
+                    tokio::task::spawn_local(looking_up);
+                }
             }
         }
     }
@@ -264,9 +317,33 @@ impl Worker {
             .map(|it| (Rc::clone(&it.generation), it.place))
     }
 
-    /// Whether a listener is gone from the configuration: its connections end when they are idle.
-    pub(super) fn is_retired(&self, state: &Arc<ListenerState>) -> bool {
-        self.generation().snapshot.place_of(state).is_none()
+    /// The same for a connection that comes in. A listener that this worker never heard of, since
+    /// a reload added it and another has removed it, is settled by its last generation.
+    pub(super) fn place_for(&self, served: &Served) -> (Rc<Generation>, usize) {
+        if let Some(known) = self.place_of(&served.listener) {
+            return known;
+        }
+        let generation = Rc::new(Generation::new(
+            Arc::clone(&served.snapshot),
+            &self.counters,
+            &self.ledger,
+            self.live.changes(),
+            Some(&self.generation()),
+        ));
+        // A socket stands for a listener of its snapshot.
+        let place = served.snapshot.place_of(&served.listener).unwrap_or(0);
+        self.retired.borrow_mut().push(Retired {
+            state: Arc::clone(&served.listener),
+            generation: Rc::clone(&generation),
+            place,
+        });
+        (generation, place)
+    }
+
+    /// Whether connections of this listener take no further call: all drains, or the listener is
+    /// gone from the configuration.
+    pub(super) fn is_ending(&self, listener: &ListenerState) -> bool {
+        self.draining.get() || listener.is_retired()
     }
 
     pub(super) fn next_call_id(&self) -> u64 {

@@ -75,6 +75,7 @@ pub(crate) struct SlotCells {
     pub(crate) ended: AtomicU64,
     pub(crate) opened: AtomicU64,
     pub(crate) closed: AtomicU64,
+    pub(crate) refused: AtomicU64,
     pub(crate) request_bytes: AtomicU64,
     pub(crate) response_bytes: AtomicU64,
     pub(crate) duration: HistogramCells,
@@ -93,6 +94,7 @@ impl SlotCells {
             ended: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             closed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             duration: HistogramCells::new(&Bounds::CALL),
@@ -216,6 +218,11 @@ impl SlotCounters {
 
     pub fn connection_closed(&self) {
         add(&self.cells.closed, 1);
+    }
+
+    /// A connection was closed at once: its listener had no room.
+    pub fn connection_refused(&self) {
+        add(&self.cells.refused, 1);
     }
 
     /// A call's head was parsed. Each one is followed by one [`Self::call_ended`].

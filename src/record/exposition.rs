@@ -24,6 +24,10 @@ pub struct Scrape {
     pub totals: Totals,
     pub rules: Vec<RuleFigures>,
     pub halted: bool,
+    /// The number of the configuration in force.
+    pub generation: u64,
+    pub reloads_ok: u64,
+    pub reloads_failed: u64,
     pub decisions_written: u64,
     pub decisions_dropped: u64,
     /// Absent where no energy engine runs.

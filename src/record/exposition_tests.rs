@@ -54,6 +54,9 @@ fn scrape() -> Scrape {
         totals: registry.totals(),
         rules: vec![RuleFigures::read(&cell)],
         halted: true,
+        generation: 3,
+        reloads_ok: 2,
+        reloads_failed: 1,
         decisions_written: 5,
         decisions_dropped: 6,
         energy: Some(EnergyTotals {

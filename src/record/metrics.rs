@@ -1,5 +1,6 @@
 //! Every metric, once: the exposition and `docs/metrics.md` are both made from this list.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::record::exposition::{Samples, Scrape};
@@ -157,6 +158,42 @@ pub static METRICS: &[Metric] = &[
                     ("origin", call.origin.as_str()),
                 ];
                 samples.counter(&labels, &call.count)?;
+            }
+            Ok(())
+        },
+    },
+    Metric {
+        name: "hormesis_config_generation",
+        kind: MetricKind::Gauge,
+        unit: Unit::Number,
+        labels: &[],
+        help: "The number of the configuration in force: 1 at start, one more with each reload.",
+        samples: |scrape, samples| samples.gauge(&[], scrape.generation),
+    },
+    Metric {
+        name: "hormesis_config_reloads_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Number,
+        labels: &["result"],
+        help: "How often the configuration was read again, by result: ok, or failed, where the one before stays in force.",
+        samples: |scrape, samples| {
+            samples.counter(&[("result", "failed")], &scrape.reloads_failed)?;
+            samples.counter(&[("result", "ok")], &scrape.reloads_ok)
+        },
+    },
+    Metric {
+        name: "hormesis_connections_refused_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Number,
+        labels: &["listener", "reason"],
+        help: "Connections of clients that were closed at once, by reason; limit: the listener has as many as it may.",
+        samples: |scrape, samples| {
+            let mut refused = BTreeMap::new();
+            for slot in &scrape.totals.slots {
+                *refused.entry(&*slot.listener).or_insert(0) += slot.connections_refused;
+            }
+            for (listener, count) in refused {
+                samples.counter(&[("listener", listener), ("reason", "limit")], &count)?;
             }
             Ok(())
         },

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::record::Facts;
 
 /// Where the decision log goes, and how much of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogSettings {
     pub decisions: DecisionLevel,
     /// Standard output where absent.

@@ -57,6 +57,11 @@ impl Counters {
     }
 }
 
+/// Epochs that one state may use up before it meets those of the next.
+const EPOCHS: u32 = 1 << 12;
+/// How many states of rules there were.
+static STATES: AtomicU32 = AtomicU32::new(0);
+
 /// The running state of one rule.
 #[derive(Debug)]
 pub struct RuleCell {
@@ -96,6 +101,9 @@ impl RuleCell {
             ttl: spec.ttl.map(micros),
             armed_at: AtomicU64::new(micros(at)),
             limiter: (!spec.limits.is_none()).then(|| Arc::new(Limiter::new(spec.limits))),
+            // A changed rule of the same name is another: what stood under the old one must not
+            // stand under it.
+            epoch: AtomicU32::new(STATES.fetch_add(1, Ordering::Relaxed).wrapping_mul(EPOCHS)),
             ..Self::new(Arc::clone(&spec.name), spec.armed)
         }
     }

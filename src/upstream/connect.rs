@@ -1,7 +1,7 @@
 //! One connection to one endpoint, within its time.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::ignore;
 use crate::io::{Socket, Stream};
 use crate::tls::{self, ClientTls};
-use crate::upstream::{Endpoint, UpstreamSpec};
+use crate::upstream::{Endpoint, Resolver, UpstreamSpec};
 
 /// Why an upstream could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -59,20 +59,27 @@ pub struct Connected {
     pub(super) http2: bool,
     /// It is carried by TLS.
     pub(super) secure: bool,
+    /// Where a name led.
+    pub(super) address: Option<SocketAddr>,
 }
 
 /// Connects, or says why not. The handshake counts into the same time.
-pub async fn connect(spec: &UpstreamSpec, endpoint: &Endpoint) -> Result<Connected, ConnectError> {
+pub async fn connect(
+    spec: &UpstreamSpec,
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+) -> Result<Connected, ConnectError> {
     let within = spec.connect_timeout;
     let by = Instant::now() + within;
-    let Ok(socket) = timeout_at(by, attempt(endpoint)).await else {
+    let dialled = timeout_at(by, attempt(endpoint, resolver, within)).await;
+    let Ok(dialled) = dialled else {
         let endpoint = endpoint.authority();
         return Err(ConnectError::Timeout { endpoint, within });
     };
-    let socket = socket?;
+    let (socket, address) = dialled?;
     match &spec.tls {
         // Boxed: a handshake's state is many times a connection's.
-        Some(tls) => Box::pin(timeout_at(by, secure(tls, endpoint, socket)))
+        Some(tls) => Box::pin(timeout_at(by, secure(tls, endpoint, (socket, address))))
             .await
             .unwrap_or_else(|_| {
                 let endpoint = endpoint.authority();
@@ -83,6 +90,7 @@ pub async fn connect(spec: &UpstreamSpec, endpoint: &Endpoint) -> Result<Connect
             endpoint: endpoint.authority(),
             http2: false,
             secure: false,
+            address,
         }),
     }
 }
@@ -90,7 +98,7 @@ pub async fn connect(spec: &UpstreamSpec, endpoint: &Endpoint) -> Result<Connect
 async fn secure(
     tls: &ClientTls,
     endpoint: &Endpoint,
-    socket: Socket,
+    (socket, address): (Socket, Option<SocketAddr>),
 ) -> Result<Connected, ConnectError> {
     let host = match endpoint {
         Endpoint::Tcp { host, .. } => host,
@@ -102,6 +110,7 @@ async fn secure(
             stream: Stream::new(Socket::Over(Box::new(stream))),
             endpoint: endpoint.authority(),
             secure: true,
+            address,
         }),
         Err(error) => Err(ConnectError::Tls {
             endpoint: endpoint.authority(),
@@ -110,7 +119,11 @@ async fn secure(
     }
 }
 
-async fn attempt(endpoint: &Endpoint) -> Result<Socket, ConnectError> {
+async fn attempt(
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+    within: Duration,
+) -> Result<(Socket, Option<SocketAddr>), ConnectError> {
     let failed = |source| ConnectError::Failed {
         endpoint: endpoint.authority(),
         source,
@@ -118,38 +131,48 @@ async fn attempt(endpoint: &Endpoint) -> Result<Socket, ConnectError> {
     match endpoint {
         Endpoint::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(failed)?;
-            Ok(Socket::Unix(stream))
+            Ok((Socket::Unix(stream), None))
         }
         Endpoint::Tcp { host, port } => {
-            let mut last = None;
-            for address in resolve(host, *port).await? {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => {
-                        // Without it small writes wait for acknowledgements; a failure only costs time.
-                        ignore(stream.set_nodelay(true));
-                        return Ok(Socket::Tcp(stream));
-                    }
-                    Err(error) => last = Some(error),
-                }
-            }
-            Err(failed(
-                last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
-            ))
+            let unresolved = |source| ConnectError::Unresolved {
+                host: host.clone(),
+                source,
+            };
+            let addresses = resolver.addresses(host, *port).await.map_err(unresolved)?;
+            let dialled = match dial(&addresses, within).await {
+                Ok(dialled) => Ok(dialled),
+                // It may have come back elsewhere.
+                Err(error) => match resolver.others(host, *port, &addresses).await {
+                    Some(others) => dial(&others, within).await,
+                    None => Err(error),
+                },
+            };
+            let (stream, address) = dialled.map_err(failed)?;
+            Ok((Socket::Tcp(stream), Some(address)))
         }
     }
 }
 
-/// The addresses of a name. A literal needs no look-up; a look-up runs on tokio's blocking threads.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
+/// Tries addresses in turn. One that swallows what is sent to it leaves time for the others.
+async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    let share = within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    for &address in addresses {
+        let connecting = TcpStream::connect(address);
+        let connected = if addresses.len() == 1 {
+            connecting.await
+        } else {
+            let timed = tokio::time::timeout(share, connecting).await;
+            timed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
+        match connected {
+            Ok(stream) => {
+                // Without it small writes wait for acknowledgements; a failure only costs time.
+                ignore(stream.set_nodelay(true));
+                return Ok((stream, address));
+            }
+            Err(error) => last = error,
+        }
     }
-    let unresolved = |source| ConnectError::Unresolved {
-        host: host.to_owned(),
-        source,
-    };
-    Ok(tokio::net::lookup_host((host, port))
-        .await
-        .map_err(unresolved)?
-        .collect())
+    Err(last)
 }

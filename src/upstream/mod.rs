@@ -3,6 +3,7 @@
 mod connect;
 mod http2;
 mod pool;
+mod resolve;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::tls::ClientTls;
 pub use connect::{ConnectError, Connected, connect};
 pub use http2::{h2_reason, is_unprocessed};
 pub use pool::{Connection, Pool};
+pub use resolve::Resolver;
 
 /// A named target as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,14 +1,16 @@
 //! Kept connections of one worker to one upstream.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::io::{Socket, Stream};
 use crate::upstream::connect::Connected;
 use crate::upstream::http2::Shared;
-use crate::upstream::{ConnectError, HttpVersion, UpstreamSpec, connect};
+use crate::upstream::{ConnectError, Endpoint, HttpVersion, Resolver, UpstreamSpec, connect};
 
 /// Idle connections, last in first out, so that the surplus ages and is closed; and those of
 /// HTTP/2, whose streams serve calls side by side.
@@ -17,6 +19,7 @@ pub struct Pool {
     pub spec: UpstreamSpec,
     idle: RefCell<Vec<Idle>>,
     next_endpoint: Cell<usize>,
+    resolver: Resolver,
     http2: Http2,
 }
 
@@ -44,12 +47,36 @@ struct Http2 {
 pub struct Connection {
     pub stream: Stream,
     born: Instant,
+    home: Home,
+    /// How long it may be idle, where the upstream said so.
+    keep_for: Cell<Duration>,
     /// It has carried an earlier call: a failure before the first byte of an answer may only mean
     /// that the upstream closed it meanwhile.
     pub reused: bool,
     /// It is a stream of HTTP/2, for one call: the upstream can refuse it without having done
     /// anything ([`is_unprocessed`](crate::upstream::is_unprocessed)).
     pub refusable: bool,
+    /// Its last answer had a large body that nobody here read: the next one's head is read with
+    /// little behind it, so that the body can stay in the kernel.
+    pub bulk: Cell<bool>,
+}
+
+/// Where a connection leads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home {
+    /// Index of the endpoint.
+    endpoint: usize,
+    /// What its name stood for.
+    address: Option<SocketAddr>,
+}
+
+impl Connection {
+    /// The upstream closes it when it was idle for so many seconds: we do a second before, since
+    /// what is sent while it closes is lost.
+    pub fn kept_for(&self, seconds: u32) {
+        let limit = Duration::from_secs(u64::from(seconds.saturating_sub(1)));
+        self.keep_for.set(limit);
+    }
 }
 
 impl Pool {
@@ -65,12 +92,14 @@ impl Pool {
             spec,
             idle: RefCell::default(),
             next_endpoint: Cell::new(0),
+            resolver: Resolver::default(),
             http2,
         }
     }
 
     /// A kept connection that is still open as far as is known without a system call.
     pub fn take(&self, now: Instant) -> Option<Connection> {
+        self.resolver.touch();
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle {
             mut connection,
@@ -121,16 +150,18 @@ impl Pool {
 
     /// A connection for bytes that are no HTTP.
     pub async fn connect_bytes(&self) -> Result<Stream, ConnectError> {
-        Ok(self.dial_bytes().await?.stream)
+        Ok(self.dial_bytes().await?.0.stream)
     }
 
     async fn dial(&self) -> Result<Connection, ConnectError> {
+        let (connected, home) = self.dial_bytes().await?;
         let Connected {
             stream,
             endpoint,
             http2,
             secure,
-        } = self.dial_bytes().await?;
+            ..
+        } = connected;
         let speaks_http2 = match self.spec.http {
             HttpVersion::One => false,
             HttpVersion::Two => true,
@@ -141,13 +172,16 @@ impl Pool {
             return Ok(Connection {
                 stream,
                 born: Instant::now(),
+                home,
+                keep_for: Cell::new(Duration::MAX),
                 reused: false,
                 refusable: false,
+                bulk: Cell::new(false),
             });
         }
         self.http2.chosen.set(true);
         let within = self.spec.connect_timeout;
-        let shared = match tokio::time::timeout(within, Shared::open(stream, secure)).await {
+        let shared = match tokio::time::timeout(within, Shared::open(stream, secure, home)).await {
             Ok(Ok(shared)) => shared,
             Ok(Err(source)) => return Err(ConnectError::NoHttp2 { endpoint, source }),
             Err(_) => return Err(ConnectError::Timeout { endpoint, within }),
@@ -157,15 +191,23 @@ impl Pool {
         Ok(connection)
     }
 
-    async fn dial_bytes(&self) -> Result<Connected, ConnectError> {
+    async fn dial_bytes(&self) -> Result<(Connected, Home), ConnectError> {
+        self.resolver.touch();
         let count = self.spec.endpoints.len();
         let first = self.next_endpoint.get();
         self.next_endpoint.set(first.wrapping_add(1));
         let mut last = None;
         for offset in 0..count {
-            let endpoint = &self.spec.endpoints[first.wrapping_add(offset) % count];
-            match connect(&self.spec, endpoint).await {
-                Ok(connected) => return Ok(connected),
+            let index = first.wrapping_add(offset) % count;
+            let endpoint = &self.spec.endpoints[index];
+            match connect(&self.spec, endpoint, &self.resolver).await {
+                Ok(connected) => {
+                    let home = Home {
+                        endpoint: index,
+                        address: connected.address,
+                    };
+                    return Ok((connected, home));
+                }
                 Err(error) => last = Some(error),
             }
         }
@@ -186,16 +228,26 @@ impl Pool {
         }
     }
 
-    /// Closes what is too old, or was closed by the upstream. What streams of calls use still ends
-    /// with the last of them.
+    /// Looks names up again that are due.
+    pub fn refresh(&self, now: Instant) -> Option<impl Future<Output = ()> + use<>> {
+        self.resolver.refresh(now)
+    }
+
+    /// Closes what is too old, leads where its name no longer does, or was closed by the upstream.
+    /// What streams of calls use still ends with the last of them.
     pub fn sweep(&self, now: Instant) {
         self.idle.borrow_mut().retain(|idle| {
-            self.is_fresh(&idle.connection, idle.since, now) && idle.connection.stream.is_quiet()
+            self.is_fresh(&idle.connection, idle.since, now)
+                && self.is_home(idle.connection.home)
+                && idle.connection.stream.is_quiet()
         });
         self.http2.connections.borrow_mut().retain(|shared| {
             let idle = shared.idle_since(now);
             let fresh = idle.is_none_or(|since| now - since < self.spec.idle_timeout);
-            fresh && self.is_young(shared.born, now) && shared.is_open()
+            fresh
+                && self.is_young(shared.born, now)
+                && self.is_home(shared.home)
+                && shared.is_open()
         });
     }
 
@@ -206,7 +258,17 @@ impl Pool {
     }
 
     fn is_fresh(&self, connection: &Connection, since: Instant, now: Instant) -> bool {
-        now.duration_since(since) < self.spec.idle_timeout && self.is_young(connection.born, now)
+        let limit = self.spec.idle_timeout.min(connection.keep_for.get());
+        now.duration_since(since) < limit && self.is_young(connection.born, now)
+    }
+
+    fn is_home(&self, home: Home) -> bool {
+        match (&self.spec.endpoints[home.endpoint], home.address) {
+            (Endpoint::Tcp { host, port }, Some(address)) => {
+                self.resolver.leads_to(host, *port, address)
+            }
+            _ => true,
+        }
     }
 
     fn is_young(&self, born: Instant, now: Instant) -> bool {
@@ -229,7 +291,10 @@ fn carry(shared: &Rc<Shared>, reused: bool) -> Connection {
     Connection {
         stream: Stream::new(Socket::Over(Box::new(shared.carry()))),
         born: shared.born,
+        home: shared.home,
+        keep_for: Cell::new(Duration::MAX),
         reused,
         refusable: true,
+        bulk: Cell::new(false),
     }
 }

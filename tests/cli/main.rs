@@ -273,10 +273,10 @@ fn an_unknown_fault_protocol_or_meter_is_refused_with_those_there_are() {
     ----- stderr -----
     error: no fault is called "dealy": there are abort, corrupt, delay, disconnect, stall, throttle, truncate
     "#);
-    insta::assert_snapshot!(hormesis(&["protocols", "grpc"]), @r#"
+    insta::assert_snapshot!(hormesis(&["protocols", "mqtt"]), @r#"
     exit code: 2
     ----- stderr -----
-    error: no protocol is called "grpc": there are http, open-inference, openai, tcp
+    error: no protocol is called "mqtt": there are grpc, http, open-inference, openai, tcp
     "#);
     insta::assert_snapshot!(hormesis(&["meters", "nvml"]), @r#"
     exit code: 2

@@ -7,10 +7,13 @@ mod support;
 
 mod anything;
 mod bodies;
+mod bulk;
 mod composition;
+mod corpus;
 mod damage;
 mod determinism;
 mod drain;
+mod http2;
 mod http2_upstream;
 mod lies;
 mod positions;

@@ -10,13 +10,14 @@ mod tls;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::binds::Binds;
 use self::tls::Files;
 use super::document::Document;
 use super::{Inputs, Problem, Problems, Source};
-use crate::snapshot::{Limits, ListenerSpec, Settings, Snapshot};
+use crate::snapshot::{ListenerSpec, Settings, Snapshot};
 use crate::units::Seed;
 
 /// A configuration without a mistake.
@@ -28,6 +29,8 @@ pub struct Resolved {
     pub warnings: Vec<Problem>,
     /// The configuration has no seed: this one was drawn, and should be told.
     pub seed_drawn: bool,
+    /// Files that the text names and that were read with it: a change of theirs is one of it.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads sources as one configuration.
@@ -49,6 +52,7 @@ pub fn resolve(sources: &[Arc<Source>], inputs: &Inputs<'_>) -> Result<Resolved,
         settings,
         warnings: problems.into_vec(),
         seed_drawn: document.seed.is_none() && inputs.seed.is_none(),
+        files: Vec::new(),
     })
 }
 
@@ -62,6 +66,7 @@ fn compile(
     let upstreams = upstreams::resolve(document, &mut files, problems);
     let listeners = listeners::resolve(document, &upstreams, &mut binds, &mut files, problems);
     let safety = settings::safety(document, inputs, problems);
+    let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
     if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
@@ -88,10 +93,7 @@ fn compile(
             .map(|it| it.spec)
             .collect::<Option<_>>()?,
         safety,
-        limits: document
-            .limits
-            .as_ref()
-            .map_or_else(Limits::default, |it| Limits::from(&it.value)),
+        limits,
         watched: files.into_watched(),
     };
     Some((snapshot, settings?))

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 
 use crate::effect::Answer;
 use crate::error::Origin;
+use crate::protocol::NativeError;
 use crate::proxy::call::InFlight;
 use crate::proxy::http::to_client;
+use crate::proxy::patience;
 use crate::proxy::rescue::{Failure, reason_phrase};
 use crate::proxy::worker::bare_call;
 use crate::snapshot::ProtocolSpec;
@@ -39,16 +41,32 @@ impl Own {
             // A listener that reads heads has a dialect; this cannot be asked of another.
             ProtocolSpec::Tcp => return Self::plain(502, "no protocol", Origin::Injected),
         };
+        Self::native(error, Origin::Injected)
+    }
+
+    /// A sentence, in the protocol's own form where it has one for failures.
+    pub(super) fn said(protocol: ProtocolSpec, status: u16, text: &str, origin: Origin) -> Self {
+        let native = match protocol {
+            ProtocolSpec::Http(_, dialect) => dialect.failure(status, &format!("hormesis: {text}")),
+            ProtocolSpec::Tcp => None,
+        };
+        match native {
+            Some(error) => Self::native(error, origin),
+            None => Self::plain(status, text, origin),
+        }
+    }
+
+    fn native(error: NativeError, origin: Origin) -> Self {
         Self {
             status: error.status.as_u16(),
             headers: error.headers,
             body: error.body,
-            origin: Origin::Injected,
+            origin,
         }
     }
 
     /// A plain sentence.
-    pub(super) fn plain(status: u16, text: &str, origin: Origin) -> Self {
+    fn plain(status: u16, text: &str, origin: Origin) -> Self {
         let mut headers = vec![(
             "content-type".into(),
             "text/plain; charset=utf-8".to_owned(),
@@ -66,9 +84,10 @@ impl Own {
     }
 
     /// The answer that a real failure is told with, where somebody is there to read it.
-    pub(super) fn of(failure: &Failure) -> Option<Self> {
+    pub(super) fn of(call: &InFlight<'_>, failure: &Failure) -> Option<Self> {
         let rescue = failure.rescue();
-        Some(Self::plain(
+        Some(Self::said(
+            call.target.protocol,
             rescue.status?,
             &failure.to_string(),
             rescue.origin,
@@ -120,7 +139,14 @@ pub(super) async fn write(
     let bodiless = to_head || own.status == 204 || own.status == 304;
     let body: &[u8] = if bodiless { &[] } else { &own.body };
     call.status = Some(own.status);
-    to_client(call.session.client.write_both(&head, body)).await?;
+    let limit = call.generation.snapshot.limits.body_idle;
+    to_client(patience::write(
+        &call.session.client,
+        &head,
+        body,
+        Some(limit),
+    ))
+    .await?;
     call.response_bytes += body.len() as u64;
     Ok(())
 }

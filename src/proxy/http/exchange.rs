@@ -58,7 +58,7 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
     } else {
         tracing::debug!(peer = ?session.peer, reason = %failure, "request refused");
     }
-    if let Some(own) = Own::of(failure) {
+    if let Some(own) = Own::of(&call, failure) {
         // The request was not understood, so nothing behind it can be either.
         ignore(answer::write(&mut call, &own, false, 1, false).await);
     }
@@ -91,6 +91,12 @@ async fn run(
     head: Request,
     asked: Asked,
 ) -> Result<Next, Failure> {
+    if call.generation.snapshot.listeners[call.listener]
+        .heads
+        .strict
+    {
+        head.check_strict(buffer).map_err(Failure::ClientHead)?;
+    }
     let mut continued = false;
     if let ProtocolSpec::Http(_, dialect) = call.target.protocol {
         let observe = call.generation.snapshot.listeners[call.listener].observe;
@@ -145,14 +151,14 @@ pub(super) async fn end_by_rule(
     call.conclude(Outcome::InjectedFault, Origin::Injected);
     let own = match &planned.effect {
         Effect::Answer { answer, .. } => Own::injected(call, answer),
-        Effect::FailConnect { reason } => connect_failure(*reason),
+        Effect::FailConnect { reason } => connect_failure(call, *reason),
         Effect::Reset { .. } => return Ok(Next::Reset),
         _ => return Ok(Next::Close),
     };
     let stuck = unread
         .as_ref()
         .is_some_and(|(buffer, head)| waits_for_continue(buffer, head));
-    let keep = asked.keep && !call.session.worker.draining.get() && !stuck;
+    let keep = asked.keep && !call.session.is_ending() && !stuck;
     answer::write(call, &own, keep, asked.minor, asked.to_head).await?;
     let Some((buffer, head)) = unread.filter(|_| keep) else {
         return Ok(if keep { Next::Keep } else { Next::Close });
@@ -162,7 +168,7 @@ pub(super) async fn end_by_rule(
     Ok(if clear { Next::Keep } else { Next::Close })
 }
 
-fn connect_failure(reason: ConnectFailure) -> Own {
+fn connect_failure(call: &InFlight<'_>, reason: ConnectFailure) -> Own {
     let (status, text) = match reason {
         ConnectFailure::Blackholed => (504, "the upstream did not accept a connection in time"),
         ConnectFailure::CertificateExpired => (502, "the upstream's certificate has expired"),
@@ -170,7 +176,7 @@ fn connect_failure(reason: ConnectFailure) -> Own {
         ConnectFailure::Refused => (502, "the upstream refused the connection"),
         ConnectFailure::Tls => (502, "the TLS handshake with the upstream failed"),
     };
-    Own::plain(status, text, Origin::Injected)
+    Own::said(call.target.protocol, status, text, Origin::Injected)
 }
 
 /// A client that waits for a 100 has not sent its body, and will not; RFC 9110 §10.1.1 lets it send
@@ -213,7 +219,9 @@ async fn drain(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request) -> Resu
 async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next {
     call.fail(failure);
     tracing::debug!(call = call.id, reason = %failure, "call failed");
-    match Own::of(failure) {
+    match Own::of(call, failure) {
+        // What it did not take is not kept for it.
+        _ if matches!(failure, Failure::ClientStuck) => Next::Reset,
         Some(own) if call.status.is_none() => {
             let told = answer::write(call, &own, false, asked.minor, asked.to_head).await;
             if let Err(gone) = told {

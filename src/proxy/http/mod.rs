@@ -3,9 +3,11 @@
 mod answer;
 mod beside;
 mod body;
+mod bulk;
 mod decide;
 mod exchange;
 mod forward;
+mod forwarded;
 mod read_ahead;
 mod respond;
 mod shape;
@@ -16,9 +18,11 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
+use crate::error::ignore;
 use crate::http1::{HeadError, Request, leading_blank_lines, parse_request};
 use crate::io::Buffer;
 use crate::proxy::call::Session;
+use crate::proxy::http2;
 use crate::proxy::linger::linger;
 use crate::proxy::rescue::Failure;
 use crate::snapshot::Limits;
@@ -33,6 +37,8 @@ enum Next {
     Close,
     /// The next request may come.
     Keep,
+    /// It goes on as HTTP/2.
+    Http2,
     /// RST.
     Reset,
 }
@@ -40,11 +46,16 @@ enum Next {
 /// Serves one connection to its end.
 pub(super) async fn serve(session: Session) {
     let worker = session.worker.clone();
-    let place = worker.parked.place();
+    let place = worker.parked.place(&session.listener);
+    let mut opening = Opening::First;
     // While idle, this future is all there is of a connection; what a call needs is boxed.
     while place.wait(&session.client).await {
-        match Box::pin(calls(&session)).await {
+        match Box::pin(calls(&session, &mut opening)).await {
             Next::Keep => {}
+            Next::Http2 => {
+                drop(place);
+                return Box::pin(switch_to_http2(session, opening)).await;
+            }
             Next::Close => return Box::pin(linger(&session)).await,
             Next::Reset => return session.client.reset_on_close(),
         }
@@ -58,20 +69,73 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) {
     }
 }
 
+/// How a connection began.
+enum Opening {
+    /// Nothing has come yet.
+    First,
+    Http1,
+    /// With these bytes.
+    Http2(Box<Buffer>),
+}
+
+async fn switch_to_http2(session: Session, opening: Opening) {
+    if let Opening::Http2(early) = opening {
+        http2::serve(session, *early).await;
+    }
+}
+
 /// Serves calls for as long as bytes are at hand.
-async fn calls(session: &Session) -> Next {
+async fn calls(session: &Session, opening: &mut Opening) -> Next {
     let mut buffer = session.worker.buffers.take();
     loop {
-        let next = match read_head(session, &mut buffer).await {
-            Ok(Came::Head(head)) => exchange::exchange(session, &mut buffer, head).await,
+        let came = read_head(session, &mut buffer).await;
+        let first = matches!(opening, Opening::First);
+        let next = match came {
+            Ok(Came::Head(head)) => {
+                *opening = Opening::Http1;
+                exchange::exchange(session, &mut buffer, head).await
+            }
             Ok(Came::Nothing) => return Next::Keep,
             Ok(Came::Closed) => return Next::Close,
             Err(Failure::ClientGone(_)) => return Next::Close,
+            // The client knew, or tries, that HTTP/2 is spoken (RFC 9113 §3.3).
+            Err(Failure::ClientHead(HeadError::Version))
+                if first && buffer.starts_with(http2::PREFACE_LINE) =>
+            {
+                *opening = Opening::Http2(Box::new(buffer));
+                return Next::Http2;
+            }
             Err(failure) => exchange::refuse(session, &failure).await,
         };
         if next != Next::Keep || buffer.is_empty() {
             return next;
         }
+    }
+}
+
+/// Serves one call on a stream that carries no other: `write_head` gives its head.
+pub(super) async fn single(
+    session: &Session,
+    write_head: impl FnOnce(&mut Buffer, &Limits) -> Result<(), HeadError>,
+) {
+    let mut buffer = session.worker.buffers.take();
+    let parsed = {
+        let generation = session.worker.generation();
+        let limits = &generation.snapshot.limits;
+        write_head(&mut buffer, limits)
+            .and_then(|()| parse_request(&buffer, limits.header_bytes, limits.header_fields))
+            .and_then(|head| head.ok_or(HeadError::Malformed("head")))
+    };
+    let next = match parsed {
+        Ok(head) => exchange::exchange(session, &mut buffer, head).await,
+        Err(error) => exchange::refuse(session, &Failure::ClientHead(error)).await,
+    };
+    if next == Next::Close {
+        ignore(session.client.shutdown().await);
+    }
+    if next != Next::Keep {
+        // What was sent goes out before a reset that would take it away.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -150,7 +214,7 @@ fn try_parse(buffer: &mut Buffer, limits: &Limits) -> Result<Option<Request>, Fa
     parse_request(buffer, limits.header_bytes, limits.header_fields).map_err(Failure::ClientHead)
 }
 
-/// Writes to the client, or tells that it has left.
+/// Writes to the client, or tells that it has left or takes nothing.
 async fn to_client(result: impl Future<Output = io::Result<()>>) -> Result<(), Failure> {
-    result.await.map_err(Failure::ClientGone)
+    result.await.map_err(Failure::of_client)
 }

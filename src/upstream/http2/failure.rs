@@ -25,6 +25,7 @@ pub(super) fn unsent(source: h2::Error) -> io::Error {
 
 fn wrap(source: h2::Error, unsent: bool) -> io::Error {
     let kind = match source.get_io() {
+        _ if unsent => io::ErrorKind::NotConnected,
         // The connection's own end: for a call it is as any broken connection.
         Some(error) => error.kind(),
         None if source.is_reset() || source.is_go_away() => io::ErrorKind::ConnectionReset,

@@ -23,6 +23,7 @@ pub use failure::{h2_reason, is_unprocessed};
 pub(super) use stream::Carried;
 
 use crate::io::Stream;
+use crate::upstream::pool::Home;
 
 /// What an upstream may send of one answer before the client has taken it.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     /// Streams that calls hold.
     active: Cell<usize>,
     pub(super) born: Instant,
+    pub(super) home: Home,
     /// Set by the first sweep that finds it without a stream.
     idle_since: Cell<Option<Instant>>,
     /// The upstream's scheme, as requests name it.
@@ -51,7 +53,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Opens HTTP/2 on a connection, and waits for the upstream's settings: they say how many
     /// streams it takes, and that it speaks HTTP/2 at all.
-    pub(super) async fn open(stream: Stream, secure: bool) -> io::Result<Rc<Self>> {
+    pub(super) async fn open(stream: Stream, secure: bool, home: Home) -> io::Result<Rc<Self>> {
         let mut builder = Builder::new();
         builder
             .initial_window_size(STREAM_WINDOW)
@@ -74,6 +76,7 @@ impl Shared {
             sender: RefCell::new(sender),
             active: Cell::new(0),
             born: Instant::now(),
+            home,
             idle_since: Cell::new(None),
             secure,
         }))

@@ -1,0 +1,275 @@
+//! From a configuration to workers that serve.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::MissedTickBehavior;
+
+use crate::admin::{Admin, AdminAddress, AdminThread, BindError as AdminBindError};
+use crate::app::Setup;
+use crate::app::drain::drain;
+use crate::app::energy::{self, SharedEngine};
+use crate::app::notify;
+use crate::app::signals::{Asked, Signals};
+use crate::config::Resolved;
+use crate::control::{Handle, Reload, StateError, WatchThread, watch};
+use crate::live::Live;
+use crate::proxy::timer::Clock;
+use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
+use crate::record::{CounterRegistry, DecisionLog};
+use crate::snapshot::{SettingPlace, Settings, Snapshot};
+
+/// Workers where none are configured; more rarely help a sidecar, and always cost memory.
+const MOST_WORKERS: usize = 4;
+/// How often rules whose time is over are disarmed.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Why a sidecar could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{source}\n  {place}{}", help(source.help()))]
+    Admin {
+        place: SettingPlace,
+        source: AdminBindError,
+    },
+    #[error("{0}\n  configured at {place}{help}", place = .0.place, help = help(.0.help()))]
+    Bind(#[from] proxy::BindError),
+    #[error("cannot open the decision log {}: {source}\n  {place}", path.display())]
+    Log {
+        path: PathBuf,
+        place: SettingPlace,
+        source: io::Error,
+    },
+    #[error("could not start: {0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl StartError {
+    /// Whether the configuration asks for something that cannot be had: a usage error.
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::Admin { .. } | Self::Bind(_) | Self::Log { .. })
+    }
+}
+
+/// A line of help, where there is any.
+fn help(text: Option<&str>) -> String {
+    text.map_or(String::new(), |it| format!("\n  help: {it}"))
+}
+
+/// A sidecar whose addresses are bound, and of which nothing runs yet.
+pub(super) struct App {
+    snapshot: Arc<Snapshot>,
+    settings: Settings,
+    files: Vec<PathBuf>,
+    setup: Setup,
+    bound: Vec<Bound>,
+    admin: Admin,
+}
+
+impl App {
+    pub(super) fn bind(resolved: Resolved, setup: Setup) -> Result<Self, StartError> {
+        raise_descriptor_limit();
+        let Resolved {
+            snapshot,
+            settings,
+            files,
+            ..
+        } = resolved;
+        let mut inherited = Inherited::of_process(setup.socket_names.as_deref());
+        let bound = proxy::bind_with(&snapshot.listeners, &mut inherited)?;
+        inherited.close_unused();
+        let admin = bind_admin(&settings)?;
+        open_log(&settings)?;
+        Ok(Self {
+            snapshot: Arc::new(snapshot),
+            settings,
+            files,
+            setup,
+            bound,
+            admin,
+        })
+    }
+
+    pub(super) fn run(self) -> Result<ExitCode, StartError> {
+        let Self {
+            snapshot,
+            settings,
+            files,
+            setup,
+            bound,
+            admin,
+        } = self;
+        let live = Arc::new(Live::new(snapshot.clone()));
+        let counters = CounterRegistry::default();
+        let log = DecisionLog::start(&settings.log)?;
+        let handle = Handle::new(
+            live.clone(),
+            counters.clone(),
+            log.stats(),
+            settings.state_dir.as_deref(),
+        )?;
+        let count = settings.workers.unwrap_or_else(default_workers);
+        let metering = energy::start(&settings, &snapshot, count, &log)?;
+        let engine = metering.engine;
+        if let Some(engine) = engine.clone() {
+            handle.set_energy(Box::new(move || engine.totals()));
+        }
+        let ends = metering.senders.into_iter().map(|activity| WorkerEnds {
+            counters: counters.worker(),
+            records: log.sender(),
+            activity,
+        });
+        // Signals are caught before anything is announced: who reads the addresses may stop us.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let mut signals = runtime.block_on(async { Signals::new() })?;
+        announce(&handle, &snapshot, &bound, &admin);
+        let parts = Parts {
+            live,
+            workers: ends.collect(),
+            clock: Clock::Timerfd,
+        };
+        let proxy = Proxy::start(bound, parts)?;
+        handle.set_reload(Reload {
+            source: setup.source,
+            listening: proxy.listening().clone(),
+            settings,
+            metered: metering.upstreams,
+            files,
+        });
+        let admin = admin.start(handle.clone())?;
+        let reloads = start_reloads(&handle, setup.watched)?;
+        notify::ready(&handle);
+        serve(&runtime, &mut signals, &handle, &proxy, &reloads);
+        // The reload thread is not waited for: a change of the sockets is refused from now on.
+        let drained = drain(&runtime, signals, &handle, proxy, setup.log);
+        reloads.stop();
+        finish(admin, engine, log);
+        Ok(drained)
+    }
+}
+
+fn start_reloads(handle: &Handle, watched: Vec<PathBuf>) -> io::Result<WatchThread> {
+    let told = handle.clone();
+    watch(handle.clone(), watched, move |result| {
+        notify::reloading(&told, result);
+    })
+}
+
+/// Waits for a signal that ends it, while rules whose time is over are disarmed, reloads are
+/// ordered and the service manager hears that the workers answer.
+fn serve(
+    runtime: &Runtime,
+    signals: &mut Signals,
+    handle: &Handle,
+    proxy: &Proxy,
+    reloads: &WatchThread,
+) {
+    runtime.block_on(async {
+        let mut tick = tokio::time::interval(TICK);
+        let watchdog = notify::watchdog();
+        let mut alive = tokio::time::interval(watchdog.unwrap_or(Duration::MAX / 4));
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop(_) => return,
+                    Asked::Reload => reloads.reload(),
+                },
+                _ = tick.tick() => handle.expire(),
+                _ = alive.tick(), if watchdog.is_some() => {
+                    if proxy.answers() {
+                        notify::alive();
+                    } else {
+                        tracing::error!("a worker does not answer");
+                    }
+                }
+            }
+        }
+    });
+}
+
+fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {
+    Admin::bind(&settings.admin, settings.health).map_err(|source| {
+        let place = match source {
+            AdminBindError::Health { .. } => &settings.health_place,
+            AdminBindError::Admin { .. } | AdminBindError::NotLoopback(_) => &settings.admin_place,
+        };
+        StartError::Admin {
+            place: place.clone(),
+            source,
+        }
+    })
+}
+
+/// Later a file may fail and come back; one that cannot be opened at first is a mistake.
+fn open_log(settings: &Settings) -> Result<(), StartError> {
+    DecisionLog::probe(&settings.log).map_err(|source| StartError::Log {
+        path: settings.log.file.clone().unwrap_or_default(),
+        place: settings.log_place.clone(),
+        source,
+    })
+}
+
+fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound], admin: &Admin) {
+    for it in bound {
+        let listener = &snapshot.listeners[it.listener];
+        handle.listener_bound(&listener.name, &it.address);
+        tracing::info!(
+            listener = %listener.name,
+            address = %it.address,
+            protocol = listener.protocol.name(),
+            upstream = %snapshot.upstreams[listener.upstream].name,
+            "listening"
+        );
+    }
+    for (what, address) in [
+        ("admin", admin.address()),
+        ("health", admin.health_address()),
+    ] {
+        if let Some(address) = address {
+            tracing::info!(address = %shown(address), "{what} listening");
+        }
+    }
+    if let Some(halt) = handle.halted() {
+        tracing::warn!(reason = %halt.reason, "halted before this start: no fault acts until it is resumed");
+    }
+}
+
+fn shown(address: &AdminAddress) -> String {
+    match address {
+        AdminAddress::Tcp(address) => address.to_string(),
+        AdminAddress::Unix(path) => path.display().to_string(),
+    }
+}
+
+fn finish(admin: AdminThread, engine: Option<SharedEngine>, log: DecisionLog) {
+    admin.stop();
+    if let Some(engine) = engine {
+        engine.stop();
+    }
+    log.close();
+}
+
+/// One worker a core that this process may use (its cgroup's quota counts), at most four.
+fn default_workers() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MOST_WORKERS)
+}
+
+/// Every connection takes two descriptors; the usual soft limit of 1,024 is a login shell's.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it is refused the old limit holds, and accepting pauses when it is reached.
+    crate::error::ignore(setrlimit(Resource::Nofile, limit));
+}
