@@ -27,6 +27,8 @@ pub(crate) struct Sidecar {
     tables: String,
     first: String,
     bind: &'static str,
+    upstream: String,
+    listener: String,
     workers: usize,
 }
 
@@ -44,6 +46,8 @@ impl Sidecar {
             tables: String::new(),
             first: String::new(),
             bind: "127.0.0.1:0",
+            upstream: String::new(),
+            listener: String::new(),
             workers: 1,
         }
     }
@@ -54,6 +58,29 @@ impl Sidecar {
             endpoint: format!("h2c://{upstream}"),
             ..Self::to(upstream)
         }
+    }
+
+    /// Before an upstream by its whole endpoint, scheme and all; `bytes`: without requests.
+    pub(crate) fn at(endpoint: String, bytes: bool) -> Self {
+        Self {
+            endpoint,
+            protocol: if bytes { "tcp" } else { "http" },
+            ..Self::to(Upstream::refusing())
+        }
+    }
+
+    /// More lines of the upstream's table.
+    pub(crate) fn upstream(mut self, lines: &str) -> Self {
+        self.upstream.push_str(lines);
+        self.upstream.push('\n');
+        self
+    }
+
+    /// More lines of the listener's table.
+    pub(crate) fn listener(mut self, lines: &str) -> Self {
+        self.listener.push_str(lines);
+        self.listener.push('\n');
+        self
     }
 
     /// Before bytes without requests.
@@ -108,9 +135,16 @@ impl Sidecar {
 
     pub(crate) fn text(&self) -> String {
         format!(
-            "seed = 7\n{}[upstreams.up]\nendpoints = [\"{}\"]\n[listeners.front]\nbind = \"{}\"\n\
-             upstream = \"up\"\nprotocol = \"{}\"\n{}\n{}",
-            self.first, self.endpoint, self.bind, self.protocol, self.tables, self.rules
+            "seed = 7\n{}[upstreams.up]\nendpoints = [\"{}\"]\n{}[listeners.front]\nbind = \"{}\"\n\
+             upstream = \"up\"\nprotocol = \"{}\"\n{}{}\n{}",
+            self.first,
+            self.endpoint,
+            self.upstream,
+            self.bind,
+            self.protocol,
+            self.listener,
+            self.tables,
+            self.rules
         )
     }
 
