@@ -12,6 +12,7 @@ mod damage;
 mod determinism;
 mod drain;
 mod http2;
+mod http2_floods;
 mod http2_upstream;
 mod lies;
 mod positions;
