@@ -23,7 +23,7 @@ mod splice;
 pub use splice::{Pipe, PipePool, is_refused};
 
 /// What one read may bring. Reads of 8 KiB cost three times as much on bulk TCP.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub const BUFFER_BYTES: usize = 64 * 1024;
 /// Buffers that a worker keeps for the next call.
 const KEPT_BUFFERS: usize = 64;
 
@@ -282,12 +282,23 @@ impl Stream {
         context: &mut Context<'_>,
         buffer: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
+        self.poll_read_some(context, buffer, BUFFER_BYTES)
+    }
+
+    /// The same, of `most` bytes.
+    pub fn poll_read_some(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
         if !buffer.make_room(BUFFER_BYTES) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         // poll_read (unlike try_read) notes a short read as "nothing more now" and so saves the
         // read that would only say EAGAIN.
-        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..]);
+        let end = buffer.bytes.len().min(buffer.end + most);
+        let mut room = ReadBuf::new(&mut buffer.bytes[buffer.end..end]);
         let read = self.with(|stream| stream.poll_read(context, &mut room));
         let count = room.filled().len();
         ready!(read)?;
@@ -336,6 +347,23 @@ impl Stream {
         match &mut *self.0.borrow_mut() {
             Socket::Tcp(_) | Socket::Unix(_) => Poll::Ready(Ok(())),
             Socket::Over(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    /// Writes once of a head and the body bytes behind it; at least one of them is not empty.
+    pub fn poll_write_both(
+        &self,
+        context: &mut Context<'_>,
+        head: &[u8],
+        body: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match (head.is_empty(), body.is_empty()) {
+            (true, _) => self.poll_write(context, body),
+            (_, true) => self.poll_write(context, head),
+            _ => {
+                let slices = [IoSlice::new(head), IoSlice::new(body)];
+                self.with(|stream| stream.poll_write_vectored(context, &slices))
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Inputs, Problems, Resolved, Source, resolve};
-use crate::snapshot::{AdminBind, Bind, DecisionLevel};
+use crate::snapshot::{AdminBind, Bind, DecisionLevel, HeadPolicy};
 use crate::units::Seed;
 use crate::upstream::Endpoint;
 
@@ -199,6 +199,43 @@ fn numbers_without_sense_are_refused() {
         errors(&format!("workers = 0\n{BASE}")),
         ["1:1 0 workers cannot be run | 1 to 256; leave it out for as many as there are cores"]
     );
+}
+
+#[test]
+fn limits_that_nobody_could_keep_are_refused() {
+    let said = with(
+        "[limits]\nheader_fields = 257\nheader_size = \"17MiB\"\nconnections = 0\n\
+         header_timeout = \"0s\"\nbody_idle = \"0s\"",
+    );
+    let places: Vec<_> = said.iter().filter_map(|it| it.split(' ').next()).collect();
+    assert_eq!(
+        places,
+        ["7:17", "8:15", "9:15", "10:18", "11:13"],
+        "{said:?}"
+    );
+    read(&[(
+        "f",
+        &format!("{BASE}[limits]\nheader_fields = 256\nheader_size = \"1MiB\""),
+    )])
+    .unwrap();
+}
+
+#[test]
+fn heads_are_told_of_their_way_only_where_heads_are_read() {
+    let keys = "profile = \"strict\"\nforwarded = [\"via\", \"x-forwarded\"]\n";
+    let said = with(keys);
+    assert_eq!(
+        said,
+        [
+            "6:11 a listener that carries bytes reads no heads | leave `profile` out, or name an HTTP protocol",
+            "7:13 a listener that carries bytes reads no heads | leave `forwarded` out, or name an HTTP protocol",
+        ]
+    );
+    let resolved = read(&[("f", &format!("{BASE}{keys}").replace("tcp:", "http:"))]).unwrap();
+    let heads = resolved.snapshot.listeners[0].heads;
+    assert!(heads.strict && heads.via && heads.x_forwarded);
+    let plain = read(&[("f", &BASE.replace("tcp:", "http:"))]).unwrap();
+    assert_eq!(plain.snapshot.listeners[0].heads, HeadPolicy::default());
 }
 
 /// The base with an HTTP listener beside the one of bytes, and rules.

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::record::DecisionLog;
 use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::{RuleCell, RuleSet};
-use crate::snapshot::{Bind, Limits, ListenerSpec, Observe, ProtocolSpec, Safety};
+use crate::snapshot::{Bind, HeadPolicy, Limits, ListenerSpec, Observe, ProtocolSpec, Safety};
 use crate::units::Seed;
 
 use super::*;
@@ -28,6 +28,7 @@ fn snapshot(generation: u64, cells: &[&Arc<RuleCell>]) -> Arc<Snapshot> {
             tls: None,
             proxy_protocol: false,
             hide_origin: false,
+            heads: HeadPolicy::default(),
             observe: Observe::default(),
             state: Arc::default(),
         }],

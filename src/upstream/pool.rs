@@ -56,6 +56,9 @@ pub struct Connection {
     /// It is a stream of HTTP/2, for one call: the upstream can refuse it without having done
     /// anything ([`is_unprocessed`](crate::upstream::is_unprocessed)).
     pub refusable: bool,
+    /// Its last answer had a large body that nobody here read: the next one's head is read with
+    /// little behind it, so that the body can stay in the kernel.
+    pub bulk: Cell<bool>,
 }
 
 /// Where a connection leads.
@@ -173,6 +176,7 @@ impl Pool {
                 keep_for: Cell::new(Duration::MAX),
                 reused: false,
                 refusable: false,
+                bulk: Cell::new(false),
             });
         }
         self.http2.chosen.set(true);
@@ -229,8 +233,8 @@ impl Pool {
         self.resolver.refresh(now)
     }
 
-    /// Closes what is too old, leads where its name no longer does, or was closed by the upstream. What streams of calls use still ends
-    /// with the last of them.
+    /// Closes what is too old, leads where its name no longer does, or was closed by the upstream.
+    /// What streams of calls use still ends with the last of them.
     pub fn sweep(&self, now: Instant) {
         self.idle.borrow_mut().retain(|idle| {
             self.is_fresh(&idle.connection, idle.since, now)
@@ -291,5 +295,6 @@ fn carry(shared: &Rc<Shared>, reused: bool) -> Connection {
         keep_for: Cell::new(Duration::MAX),
         reused,
         refusable: true,
+        bulk: Cell::new(false),
     }
 }
