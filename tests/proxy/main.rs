@@ -17,11 +17,14 @@ mod http2;
 mod http2_upstream;
 mod lies;
 mod positions;
+mod proxy_protocol;
 mod revocation;
 mod smuggling;
 mod streams;
 mod strictness;
 mod tcp;
 mod tcp_faults;
+
+mod tls;
 mod trailers;
 mod transparency;

@@ -25,6 +25,8 @@ pub(crate) struct Sidecar {
     protocol: &'static str,
     rules: String,
     tables: String,
+    upstream: String,
+    listener: String,
     workers: usize,
 }
 
@@ -40,6 +42,8 @@ impl Sidecar {
             protocol: "http",
             rules: String::new(),
             tables: String::new(),
+            upstream: String::new(),
+            listener: String::new(),
             workers: 1,
         }
     }
@@ -50,6 +54,29 @@ impl Sidecar {
             endpoint: format!("h2c://{upstream}"),
             ..Self::to(upstream)
         }
+    }
+
+    /// Before an upstream by its whole endpoint, scheme and all; `bytes`: without requests.
+    pub(crate) fn at(endpoint: String, bytes: bool) -> Self {
+        Self {
+            endpoint,
+            protocol: if bytes { "tcp" } else { "http" },
+            ..Self::to(Upstream::refusing())
+        }
+    }
+
+    /// More lines of the upstream's table.
+    pub(crate) fn upstream(mut self, lines: &str) -> Self {
+        self.upstream.push_str(lines);
+        self.upstream.push('\n');
+        self
+    }
+
+    /// More lines of the listener's table.
+    pub(crate) fn listener(mut self, lines: &str) -> Self {
+        self.listener.push_str(lines);
+        self.listener.push('\n');
+        self
     }
 
     /// Before bytes without requests.
@@ -93,9 +120,9 @@ impl Sidecar {
 
     fn text(&self) -> String {
         format!(
-            "seed = 7\n[upstreams.up]\nendpoints = [\"{}\"]\n[listeners.front]\nbind = \"127.0.0.1:0\"\n\
-             upstream = \"up\"\nprotocol = \"{}\"\n{}\n{}",
-            self.endpoint, self.protocol, self.tables, self.rules
+            "seed = 7\n[upstreams.up]\nendpoints = [\"{}\"]\n{}[listeners.front]\nbind = \"127.0.0.1:0\"\n\
+             upstream = \"up\"\nprotocol = \"{}\"\n{}{}\n{}",
+            self.endpoint, self.upstream, self.protocol, self.listener, self.tables, self.rules
         )
     }
 

@@ -108,16 +108,17 @@ impl Files {
         };
         let identity = self.own_identity(located, config, problems);
         let trust = self.trust(located, config, problems);
-        let name = match &config.server_name {
-            Some(name) => Some(server_name(name).ok_or_else(|| {
+        let name = if let Some(name) = &config.server_name {
+            let known = server_name(name);
+            if known.is_none() {
                 let message = format!("{name:?} is neither a DNS name nor an IP address");
                 located.error(problems, "tls.server_name", message, None);
-                Told
-            })?),
-            None => {
-                askable(located, endpoints, problems)?;
-                None
+                return Err(Told);
             }
+            known
+        } else {
+            askable(located, endpoints, problems)?;
+            None
         };
         let alpn: &[&[u8]] = match kind.carried {
             Carried::Http => &[ALPN_HTTP_1],

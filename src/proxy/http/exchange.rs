@@ -52,12 +52,11 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
     let mut call = InFlight::begin(session);
     call.count();
     call.fail(failure);
-    match failure {
+    if matches!(failure, Failure::ClientTls) {
         // Somebody has set up one side and not the other.
-        Failure::ClientTls => {
-            tracing::info!(peer = ?session.peer, reason = %failure, "request refused");
-        }
-        _ => tracing::debug!(peer = ?session.peer, reason = %failure, "request refused"),
+        tracing::info!(peer = ?session.peer, reason = %failure, "request refused");
+    } else {
+        tracing::debug!(peer = ?session.peer, reason = %failure, "request refused");
     }
     if let Some(own) = Own::of(&call, failure) {
         // The request was not understood, so nothing behind it can be either.
