@@ -18,13 +18,15 @@ mod http2_upstream;
 mod lies;
 mod positions;
 mod proxy_protocol;
+mod reload;
+mod retries;
 mod revocation;
 mod smuggling;
 mod streams;
 mod strictness;
 mod tcp;
 mod tcp_faults;
-
 mod tls;
 mod trailers;
 mod transparency;
+mod workers;

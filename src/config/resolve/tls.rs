@@ -76,7 +76,7 @@ impl Files {
             (Some(known), Some(ClientAuthConfig::Required) | None) => Clients::Required(known),
         };
         let alpn: &[&[u8]] = match protocol {
-            Some(ProtocolSpec::Http(..)) => &[ALPN_HTTP_1],
+            Some(ProtocolSpec::Http(..)) => &[ALPN_HTTP_2, ALPN_HTTP_1],
             Some(ProtocolSpec::Tcp) | None => &[],
         };
         let made = ServerTls::new(&identities, &clients, alpn);
@@ -121,7 +121,7 @@ impl Files {
             None
         };
         let alpn: &[&[u8]] = match kind.carried {
-            Carried::Http => &[ALPN_HTTP_1],
+            Carried::Http => &[ALPN_HTTP_2, ALPN_HTTP_1],
             Carried::Http2 | Carried::Grpc => &[ALPN_HTTP_2],
             Carried::Tcp | Carried::TcpFor(_) => &[],
         };
