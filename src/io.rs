@@ -350,6 +350,23 @@ impl Stream {
         }
     }
 
+    /// Writes once of a head and the body bytes behind it; at least one of them is not empty.
+    pub fn poll_write_both(
+        &self,
+        context: &mut Context<'_>,
+        head: &[u8],
+        body: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match (head.is_empty(), body.is_empty()) {
+            (true, _) => self.poll_write(context, body),
+            (_, true) => self.poll_write(context, head),
+            _ => {
+                let slices = [IoSlice::new(head), IoSlice::new(body)];
+                self.with(|stream| stream.poll_write_vectored(context, &slices))
+            }
+        }
+    }
+
     /// Writes a head and the body bytes behind it in one system call where the socket takes them.
     pub async fn write_both(&self, head: &[u8], body: &[u8]) -> io::Result<()> {
         match (head.is_empty(), body.is_empty()) {

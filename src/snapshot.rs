@@ -50,10 +50,20 @@ pub struct ListenerSpec {
     /// Connections begin with the client's address.
     pub proxy_protocol: bool,
     pub hide_origin: bool,
+    pub heads: HeadPolicy,
     /// What is observed of calls that no rule touches.
     pub observe: Observe,
     /// What the workers count together; a reload hands it on to the listener of the same name.
     pub state: Arc<ListenerState>,
+}
+
+/// What a listener does with the heads of its calls, beyond what HTTP wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadPolicy {
+    /// The strict profile.
+    pub strict: bool,
+    pub via: bool,
+    pub x_forwarded: bool,
 }
 
 /// What all workers count together of one listener, over all generations that have it.

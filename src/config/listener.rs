@@ -33,9 +33,40 @@ pub struct ListenerConfig {
     /// Leaves the header `x-hormesis-origin` out of answers.
     #[serde(default)]
     pub hide_origin: bool,
+    /// What requests are refused for. Either way a message that two readers could frame in two ways
+    /// is.
+    #[serde(default)]
+    pub profile: ProfileConfig,
+    /// What requests tell the upstream of the way that they came. Nothing by default: a sidecar is
+    /// not seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forwarded: Vec<ForwardedConfig>,
     /// What is read of calls that no rule touches.
     #[serde(default)]
     pub observe: Vec<ObserveConfig>,
+}
+
+/// How strictly requests are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProfileConfig {
+    /// As RFC 9112 lets a server read them.
+    #[default]
+    Standard,
+    /// Lines that end with a bare LF, a repeated Content-Length and underscores in header names are
+    /// answered with 400 too.
+    Strict,
+}
+
+/// A header that tells of the way a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedConfig {
+    /// `Via`, in requests and answers (RFC 9110 §7.6.3).
+    Via,
+    /// `X-Forwarded-For` gains the client's address; `X-Forwarded-Proto` and `X-Forwarded-Host` are
+    /// added where the client did not send them.
+    XForwarded,
 }
 
 /// TLS of a listener. All files are PEM, and are read again when they change.

@@ -35,7 +35,8 @@ pub use expand::Environment;
 pub use files::{inline, is_stdin, load, read_sources};
 pub use inputs::Inputs;
 pub use listener::{
-    CertConfig, ClientAuthConfig, ListenerConfig, ListenerTlsConfig, ObserveConfig, RouteConfig,
+    CertConfig, ClientAuthConfig, ForwardedConfig, ListenerConfig, ListenerTlsConfig,
+    ObserveConfig, ProfileConfig, RouteConfig,
 };
 pub use log::{Decisions, LogConfig};
 pub use peer_limits::PeerLimitsConfig;
@@ -46,4 +47,4 @@ pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
-pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamTlsConfig};
+pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};

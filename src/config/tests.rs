@@ -6,9 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Inputs, Problems, Resolved, Source, resolve};
-use crate::snapshot::{AdminBind, Bind, DecisionLevel};
+use crate::snapshot::{AdminBind, Bind, DecisionLevel, HeadPolicy};
 use crate::units::Seed;
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, HttpVersion};
 
 const BASE: &str = "[upstreams.one]\nendpoints = [\"tcp://127.0.0.1:1\"]\n\
                     [listeners.front]\nbind = \"127.0.0.1:0\"\nupstream = \"one\"\n";
@@ -201,6 +201,43 @@ fn numbers_without_sense_are_refused() {
     );
 }
 
+#[test]
+fn limits_that_nobody_could_keep_are_refused() {
+    let said = with(
+        "[limits]\nheader_fields = 257\nheader_size = \"17MiB\"\nconnections = 0\n\
+         header_timeout = \"0s\"\nbody_idle = \"0s\"",
+    );
+    let places: Vec<_> = said.iter().filter_map(|it| it.split(' ').next()).collect();
+    assert_eq!(
+        places,
+        ["7:17", "8:15", "9:15", "10:18", "11:13"],
+        "{said:?}"
+    );
+    read(&[(
+        "f",
+        &format!("{BASE}[limits]\nheader_fields = 256\nheader_size = \"1MiB\""),
+    )])
+    .unwrap();
+}
+
+#[test]
+fn heads_are_told_of_their_way_only_where_heads_are_read() {
+    let keys = "profile = \"strict\"\nforwarded = [\"via\", \"x-forwarded\"]\n";
+    let said = with(keys);
+    assert_eq!(
+        said,
+        [
+            "6:11 a listener that carries bytes reads no heads | leave `profile` out, or name an HTTP protocol",
+            "7:13 a listener that carries bytes reads no heads | leave `forwarded` out, or name an HTTP protocol",
+        ]
+    );
+    let resolved = read(&[("f", &format!("{BASE}{keys}").replace("tcp:", "http:"))]).unwrap();
+    let heads = resolved.snapshot.listeners[0].heads;
+    assert!(heads.strict && heads.via && heads.x_forwarded);
+    let plain = read(&[("f", &BASE.replace("tcp:", "http:"))]).unwrap();
+    assert_eq!(plain.snapshot.listeners[0].heads, HeadPolicy::default());
+}
+
 /// The base with an HTTP listener beside the one of bytes, and rules.
 fn with_rules(rules: &str) -> Result<Resolved, Problems> {
     let web = "[upstreams.web]\nendpoints = [\"http://127.0.0.1:2\"]\n\
@@ -339,3 +376,38 @@ proptest! {
 }
 
 const FULL: &str = include_str!("../../config/hormesis.toml");
+
+#[test]
+fn the_http_of_an_upstream_is_what_scheme_and_key_say() {
+    let spoken = |endpoint: &str, keys: &str| {
+        let text = format!(
+            "[upstreams.u]\nendpoints = [\"{endpoint}\"]\n{keys}\n[listeners.l]\nbind = \"127.0.0.1:0\"\nupstream = \"u\"\n"
+        );
+        let environment = |_: &str| None;
+        let source = Arc::new(Source::new("t.toml", text));
+        let resolved = resolve(&[source], &Inputs::new(&environment));
+        resolved.map(|it| it.snapshot.upstreams[0].http)
+    };
+    assert_eq!(spoken("http://a:1", "").unwrap(), HttpVersion::One);
+    assert_eq!(
+        spoken("http://a:1", "http = \"2\"").unwrap(),
+        HttpVersion::Two
+    );
+    assert_eq!(spoken("https://a:1", "").unwrap(), HttpVersion::Negotiated);
+    assert_eq!(
+        spoken("https://a:1", "http = \"1.1\"").unwrap(),
+        HttpVersion::One
+    );
+    assert_eq!(spoken("h2c://a:1", "").unwrap(), HttpVersion::Two);
+    assert_eq!(
+        spoken("grpcs://a:1", "http = \"2\"").unwrap(),
+        HttpVersion::Two
+    );
+    for (endpoint, keys) in [
+        ("h2c://a:1", "http = \"1.1\""),
+        ("tcp://a:1", "http = \"2\""),
+        ("https://a:1", "http = \"3\""),
+    ] {
+        assert!(spoken(endpoint, keys).is_err(), "{endpoint} {keys}");
+    }
+}

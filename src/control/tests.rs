@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::record::DecisionLog;
 use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::{RuleCell, RuleSet};
-use crate::snapshot::{Bind, Limits, ListenerSpec, Observe, ProtocolSpec, Safety};
+use crate::snapshot::{Bind, HeadPolicy, Limits, ListenerSpec, Observe, ProtocolSpec, Safety};
 use crate::units::Seed;
 
 use super::*;
@@ -28,6 +28,7 @@ fn snapshot(generation: u64, cells: &[&Arc<RuleCell>]) -> Arc<Snapshot> {
             tls: None,
             proxy_protocol: false,
             hide_origin: false,
+            heads: HeadPolicy::default(),
             observe: Observe::default(),
             state: Arc::default(),
         }],
@@ -194,7 +195,7 @@ fn a_new_generation_keeps_its_cells_and_ends_the_others() {
     let (kept, gone, new) = (cell("kept"), cell("gone"), cell("new"));
     let handle = handle(&[&kept, &gone], None);
     let bell = handle.live().doorbell();
-    handle.swap(snapshot(2, &[&kept, &new]));
+    handle.swap(&snapshot(2, &[&kept, &new]));
     assert!(kept.is_armed() && new.is_armed() && !gone.is_armed());
     assert_eq!(handle.status().generation, 2);
     assert!(rang(&bell));

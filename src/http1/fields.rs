@@ -76,6 +76,7 @@ pub(super) struct FieldScan<'b> {
     pub(super) keep_for: Option<u32>,
     pub(super) asks_upgrade: bool,
     pub(super) has_upgrade: bool,
+    pub(super) asks_h2c: bool,
     pub(super) expects_continue: bool,
     pub(super) bare_lf: bool,
 }
@@ -97,6 +98,7 @@ impl<'b> FieldScan<'b> {
             keep_for: None,
             asks_upgrade: false,
             has_upgrade: false,
+            asks_h2c: false,
             expects_continue: false,
             bare_lf,
         }
@@ -119,6 +121,7 @@ impl<'b> FieldScan<'b> {
             7 if is(name, "upgrade") => {
                 hop = true;
                 self.has_upgrade = true;
+                self.asks_h2c |= names_http2(value);
             }
             10 if is(name, "connection") => {
                 hop = true;
@@ -132,6 +135,7 @@ impl<'b> FieldScan<'b> {
                 framing = true;
                 self.lengths.take(value)?;
             }
+            14 if is(name, "http2-settings") => hop = true,
             16 if is(name, "proxy-connection") => hop = true,
             17 if is(name, "transfer-encoding") => {
                 framing = true;
@@ -189,8 +193,10 @@ impl<'b> FieldScan<'b> {
         Ok(())
     }
 
+    /// HTTP/2 is not among what a client may change to: what it would say behind the 101 nobody here
+    /// would read, and the upstream would serve it (h2c smuggling; RFC 9113 dropped that upgrade).
     pub(super) fn upgrade(&self, minor: u8) -> Upgrade {
-        if self.asks_upgrade && self.has_upgrade && minor == 1 {
+        if self.asks_upgrade && self.has_upgrade && minor == 1 && !self.asks_h2c {
             Upgrade::Asked
         } else {
             Upgrade::No
@@ -226,6 +232,19 @@ impl<'b> FieldScan<'b> {
 
 fn is(name: &str, lower: &str) -> bool {
     name.eq_ignore_ascii_case(lower)
+}
+
+/// Whether an `Upgrade` value has HTTP/2 among its protocols, under any of its names (`h2c`,
+/// `h2c-14`, `HTTP/2.0`).
+fn names_http2(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|protocol| {
+        let protocol = protocol.trim_ascii();
+        let is_called = |name: &[u8]| {
+            let start = protocol.get(..name.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        is_called(b"h2") || is_called(b"http/2")
+    })
 }
 
 /// Host and port without user information, path or blanks.

@@ -5,11 +5,11 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::call::Field;
-use crate::http1::fields::{FieldScan, Fields, field_of, offset, text};
+use crate::http1::fields::{FieldAt, FieldScan, Fields, field_of, offset, text};
 use crate::http1::framing::{Framing, FramingError, request_framing, response_framing};
 
-/// The most header fields that are parsed at all; the configured limit lies below.
-const MAX_FIELDS: usize = 256;
+/// The most header fields that are parsed at all; the configured limit is not above it.
+pub const MAX_FIELDS: usize = 256;
 
 /// Why a head is refused. The text is fit for a log line and an error body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +109,30 @@ impl Request {
 
     pub fn is_head(&self, head: &[u8]) -> bool {
         self.method(head) == "HEAD"
+    }
+
+    /// What the strict profile refuses besides: what is read alike by all who follow the RFCs, and
+    /// not by servers that are lenient or fold names (`_` and `-` are one in a CGI variable).
+    pub fn check_strict(&self, head: &[u8]) -> Result<(), HeadError> {
+        let bytes = &head[..self.len];
+        if memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r') {
+            return Err(HeadError::Malformed("line that ends with a bare LF"));
+        }
+        let lengths = self.fields.iter().filter(|field| {
+            field.framing && field.name(head).eq_ignore_ascii_case(b"content-length")
+        });
+        let members = |field: &FieldAt| field.value(head).split(|byte| *byte == b',').count();
+        if lengths.map(members).sum::<usize>() > 1 {
+            return Err(HeadError::Malformed("repeated Content-Length"));
+        }
+        if self
+            .fields
+            .iter()
+            .any(|field| field.name(head).contains(&b'_'))
+        {
+            return Err(HeadError::Malformed("underscore in a header name"));
+        }
+        Ok(())
     }
 
     /// Whether a second try does no harm (RFC 9110 §9.2.2).

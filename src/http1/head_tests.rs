@@ -101,6 +101,44 @@ fn equal_lengths_collapse_and_absolute_form_wins() {
 }
 
 #[test]
+fn the_strict_profile_refuses_what_lenient_readers_disagree_on() {
+    for (fields, fine) in [
+        ("X-A: 1\r\n", true),
+        ("Content-Length: 3\r\n", true),
+        ("X: a_b\r\n", true),
+        ("X_A: 1\r\n", false),
+        ("X: 1\n", false),
+        ("Content-Length: 3\r\nContent-Length: 3\r\n", false),
+        ("Content-Length: 3, 3\r\n", false),
+    ] {
+        let text = format!("POST /a_b HTTP/1.1\r\nHost: h_h\r\n{fields}\r\n");
+        let head = request(&text).unwrap().unwrap();
+        assert_eq!(
+            head.check_strict(text.as_bytes()).is_ok(),
+            fine,
+            "{fields:?}"
+        );
+    }
+}
+
+#[test]
+fn http2_is_nothing_to_change_to() {
+    for (upgrade, asked) in [
+        ("websocket", Upgrade::Asked),
+        ("h2c", Upgrade::No),
+        ("websocket, H2C", Upgrade::No),
+    ] {
+        let text = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+        );
+        let head = request(&text).unwrap().unwrap();
+        assert_eq!(head.upgrade, asked, "{upgrade}");
+        let hops = head.fields.iter().filter(|field| field.hop).count();
+        assert_eq!(hops, if asked == Upgrade::No { 3 } else { 1 }, "{upgrade}");
+    }
+}
+
+#[test]
 fn hop_by_hop_fields_are_marked_and_framing_is_out_of_reach() {
     let text = "POST / HTTP/1.1\r\nHost: h\r\nConnection: x-a, Content-Length, te\r\nX-A: 1\r\nX-B: 2\r\n\
                 TE: trailers\r\nKeep-Alive: 5\r\nProxy-Connection: keep-alive\r\nContent-Length: 1\r\n\r\n";

@@ -11,6 +11,7 @@ mod fields;
 mod framing;
 pub mod fuzz;
 mod head;
+mod trailers;
 
 pub use chunked::{ChunkedError, ChunkedScanner, chunk_header};
 pub use edit::{
@@ -19,5 +20,7 @@ pub use edit::{
 pub use fields::FieldAt;
 pub use framing::{BodyScanner, Framing, FramingError, Part, Scanned};
 pub use head::{
-    HeadError, Request, Response, Upgrade, leading_blank_lines, parse_request, parse_response,
+    HeadError, MAX_FIELDS, Request, Response, Upgrade, leading_blank_lines, parse_request,
+    parse_response,
 };
+pub use trailers::{Through, Trailers};

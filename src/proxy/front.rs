@@ -181,7 +181,7 @@ async fn read_header(client: &Stream) -> Result<Option<SocketAddr>, Refusal> {
     }
 }
 
-/// Reads a ClientHello to its end, and tells which host it names. What is none is left to the
+/// Reads a `ClientHello` to its end, and tells which host it names. What is none is left to the
 /// upstream to judge.
 async fn read_name(client: &Stream, buffer: &mut Buffer) -> Result<Option<Box<str>>, Refusal> {
     let mut reader = HelloReader::default();

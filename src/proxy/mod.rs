@@ -18,6 +18,7 @@ mod inherit;
 mod linger;
 mod listening;
 mod park;
+mod patience;
 mod proxy_protocol;
 mod relay;
 mod rescue;

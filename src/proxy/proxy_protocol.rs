@@ -1,5 +1,5 @@
 //! The PROXY protocol, in which a load balancer tells whose connection it passes on: versions 1
-//! (text) and 2 (binary) of HAProxy's specification.
+//! (text) and 2 (binary), as its specification in the documentation of `HAProxy` says.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

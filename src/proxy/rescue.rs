@@ -23,6 +23,8 @@ pub(super) enum Failure {
     ClientShort,
     #[error("the request did not come in time")]
     ClientSlow,
+    #[error("the client took nothing of its answer in time")]
+    ClientStuck,
     #[error("the client speaks TLS to a listener that has none")]
     ClientTls,
     #[error(transparent)]
@@ -35,6 +37,8 @@ pub(super) enum Failure {
     UpstreamHead(HeadError),
     #[error("a rule ended the request in the middle")]
     Injected { reset: bool },
+    #[error("the upstream took nothing of the request in time")]
+    UpstreamBlocked,
     #[error("the connection to the upstream failed: {0}")]
     UpstreamReset(io::Error),
     #[error("the upstream closed the connection in the middle of its answer")]
@@ -53,6 +57,22 @@ pub(super) struct Rescue {
 }
 
 impl Failure {
+    /// What a failed write to the client means; a time-out is [`crate::proxy::patience`]'s.
+    pub(super) fn of_client(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::ClientStuck,
+            _ => Self::ClientGone(error),
+        }
+    }
+
+    /// What a failed write to the upstream means.
+    pub(super) fn of_upstream(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::UpstreamBlocked,
+            _ => Self::UpstreamReset(error),
+        }
+    }
+
     pub(super) fn rescue(&self) -> Rescue {
         let (status, origin, outcome) = match self {
             Self::ClientGone(_) | Self::ClientShort => {
@@ -68,7 +88,10 @@ impl Failure {
                 (Some(error.status()), Origin::Downstream, Outcome::Rejected)
             }
             Self::ClientSlow => (Some(408), Origin::Downstream, Outcome::Rejected),
-            Self::UpstreamStuck => (Some(504), Origin::Upstream, Outcome::Timeout),
+            Self::ClientStuck => (None, Origin::Downstream, Outcome::Timeout),
+            Self::UpstreamBlocked | Self::UpstreamStuck => {
+                (Some(504), Origin::Upstream, Outcome::Timeout)
+            }
             Self::Connect(ConnectError::Timeout { .. } | ConnectError::TlsTimeout { .. }) => {
                 (Some(504), Origin::Upstream, Outcome::Timeout)
             }

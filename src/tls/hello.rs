@@ -7,7 +7,7 @@ use rustls::server::Acceptor;
 /// What the first bytes of a connection are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hello {
-    /// A ClientHello, and the host that it names.
+    /// A `ClientHello`, and the host that it names.
     Hello(Option<Box<str>>),
     /// The beginning of one.
     Incomplete,
@@ -15,7 +15,7 @@ pub enum Hello {
     None,
 }
 
-/// Reads a ClientHello that comes in any pieces, over several records too. Keeps at most one
+/// Reads a `ClientHello` that comes in any pieces, over several records too. Keeps at most one
 /// message, of 64 KiB.
 #[derive(Default)]
 pub struct HelloReader(Acceptor);

@@ -60,7 +60,8 @@ fn of_certificate(error: &CertificateError) -> String {
                 expected.to_str()
             )
         }
-        CertificateError::UnknownIssuer => {
+        // The second where an authority was made anew under its old name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "its certificate is self-signed, or signed by no authority that is trusted".to_owned()
         }
         other => format!("its certificate is not to be trusted: {other}"),

@@ -71,23 +71,20 @@ pub async fn connect(
 ) -> Result<Connected, ConnectError> {
     let within = spec.connect_timeout;
     let by = Instant::now() + within;
-    let (socket, address) = match timeout_at(by, attempt(endpoint, resolver, within)).await {
-        Ok(result) => result?,
-        Err(_) => {
-            let endpoint = endpoint.authority();
-            return Err(ConnectError::Timeout { endpoint, within });
-        }
+    let dialled = timeout_at(by, attempt(endpoint, resolver, within)).await;
+    let Ok(dialled) = dialled else {
+        let endpoint = endpoint.authority();
+        return Err(ConnectError::Timeout { endpoint, within });
     };
+    let (socket, address) = dialled?;
     match &spec.tls {
         // Boxed: a handshake's state is many times a connection's.
-        Some(tls) => match Box::pin(timeout_at(by, secure(tls, endpoint, (socket, address)))).await
-        {
-            Ok(result) => result,
-            Err(_) => {
+        Some(tls) => Box::pin(timeout_at(by, secure(tls, endpoint, (socket, address))))
+            .await
+            .unwrap_or_else(|_| {
                 let endpoint = endpoint.authority();
                 Err(ConnectError::TlsTimeout { endpoint, within })
-            }
-        },
+            }),
         None => Ok(Connected {
             stream: Stream::new(socket),
             endpoint: endpoint.authority(),

@@ -233,8 +233,8 @@ impl Pool {
         self.resolver.refresh(now)
     }
 
-    /// Closes what is too old, leads where its name no longer does, or was closed by the upstream. What streams of calls use still ends
-    /// with the last of them.
+    /// Closes what is too old, leads where its name no longer does, or was closed by the upstream.
+    /// What streams of calls use still ends with the last of them.
     pub fn sweep(&self, now: Instant) {
         self.idle.borrow_mut().retain(|idle| {
             self.is_fresh(&idle.connection, idle.since, now)

@@ -13,7 +13,7 @@ use hormesis::live::Live;
 use hormesis::record::{CounterRegistry, DecisionLevel, DecisionLog, LogSettings};
 use hormesis::rule::RuleSet;
 use hormesis::snapshot::{
-    AdminBind, Bind, Limits, ListenerSpec, Observe, ProtocolSpec, Safety, Snapshot,
+    AdminBind, Bind, HeadPolicy, Limits, ListenerSpec, Observe, ProtocolSpec, Safety, Snapshot,
 };
 use hormesis::units::Seed;
 use serde_json::Value;
@@ -35,6 +35,7 @@ fn snapshot() -> Arc<Snapshot> {
             tls: None,
             proxy_protocol: false,
             hide_origin: false,
+            heads: HeadPolicy::default(),
             observe: Observe::default(),
             state: Arc::default(),
         }],

@@ -1,6 +1,7 @@
 //! HTTP/2 towards the upstream: what a client of HTTP/1.1 gets of it, and when a call is tried
 //! again.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -33,10 +34,10 @@ async fn echo(mut request: Request<RecvStream>, mut respond: SendResponse<Bytes>
     let trailers = request.body_mut().trailers().await.unwrap();
     let mut text = format!("{} {}", request.method(), request.uri());
     for (name, value) in request.headers() {
-        text += &format!("\n{name}: {}", value.to_str().unwrap());
+        write!(text, "\n{name}: {}", value.to_str().unwrap()).unwrap();
     }
     for (name, value) in &trailers.unwrap_or_default() {
-        text += &format!("\ntrailer {name}: {}", value.to_str().unwrap());
+        write!(text, "\ntrailer {name}: {}", value.to_str().unwrap()).unwrap();
     }
     let head = answer(200, &[("x-length", &body.len().to_string())]);
     let mut send = respond.send_response(head, false).unwrap();

@@ -8,41 +8,6 @@ use crate::support::{End, Serving, Sidecar, Upstream};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Answers that are none.
-const GARBAGE: &[&str] = &[
-    "SSH-2.0-OpenSSH_9\r\n",
-    "HTTP/1.1 20 OK\r\n\r\n",
-    "HTTP/1.1 700 Odd\r\n\r\n",
-    "HTTP/2 200\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc",
-    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-    "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n",
-    "HTTP/1.1 101 Switching Protocols\r\n\r\n",
-    "\r\n\r\n\r\n\0\0\0",
-];
-
-#[test]
-fn an_answer_that_is_none_is_a_502_of_the_upstream() {
-    let upstream = Upstream::scripted();
-    let sidecar = Sidecar::before(&upstream).start();
-    for garbage in GARBAGE {
-        let (mut client, mut server) = sidecar.call(&upstream, GET);
-        server.send(garbage);
-        let answer = client.answer();
-        assert_eq!(answer.status(), 502, "{garbage:?}");
-        assert_eq!(answer.field("x-hormesis-origin"), Some("upstream"));
-        assert_eq!(client.end(), End::Fin);
-        server.rest();
-    }
-    for record in sidecar.records() {
-        assert_eq!(ending(&record), "upstream_error/upstream/502");
-        assert!(record["reason"].is_string(), "{record:#}");
-    }
-}
-
 #[test]
 fn an_upstream_that_closes_without_an_answer() {
     let upstream = Upstream::scripted();
@@ -69,27 +34,6 @@ fn an_upstream_that_refuses() {
     assert_eq!(answer.status(), 502);
     assert_eq!(answer.field("x-hormesis-origin"), Some("upstream"));
     assert_eq!(ending(&sidecar.record()), "upstream_error/upstream/502");
-}
-
-#[test]
-fn a_body_that_breaks_off_breaks_off() {
-    let upstream = Upstream::scripted();
-    let sidecar = Sidecar::before(&upstream).start();
-    for (fields, body) in [
-        ("Content-Length: 10", "short"),
-        ("Transfer-Encoding: chunked", "5\r\nshort\r\n"),
-        ("Transfer-Encoding: chunked", "5\r\nsho"),
-        ("Transfer-Encoding: chunked", "5\r\nshort\r\n0\r\n"),
-    ] {
-        let (mut client, mut server) = sidecar.call(&upstream, GET);
-        server.send(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}"));
-        drop(server);
-        client.head();
-        assert_eq!(client.rest().0, body.as_bytes());
-    }
-    for record in sidecar.records() {
-        assert_eq!(ending(&record), "upstream_error/upstream/200");
-    }
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::config::hint::unknown_name;
 use crate::config::protocols::{self, CARRIED_AS_TCP};
 use crate::config::safety::{glob_set, path_glob};
 use crate::config::tree::Located;
-use crate::config::{ListenerConfig, ObserveConfig, Problems};
-use crate::snapshot::{ListenerSpec, Observe, ProtocolSpec, RouteSpec};
+use crate::config::{ForwardedConfig, ListenerConfig, ObserveConfig, Problems, ProfileConfig};
+use crate::snapshot::{HeadPolicy, ListenerSpec, Observe, ProtocolSpec, RouteSpec};
 
 /// What all listeners are resolved against.
 struct Around<'a> {
@@ -86,9 +86,36 @@ fn listener(
         tls: tls.ok()?,
         proxy_protocol: config.proxy_protocol,
         hide_origin: config.hide_origin,
+        heads: heads(located, protocol, problems),
         observe: observe(&config.observe),
         state: Arc::default(),
     })
+}
+
+fn heads(
+    located: &Located<'_, ListenerConfig>,
+    protocol: Option<ProtocolSpec>,
+    problems: &mut Problems,
+) -> HeadPolicy {
+    let config = &located.value;
+    let heads = HeadPolicy {
+        strict: config.profile == ProfileConfig::Strict,
+        via: config.forwarded.contains(&ForwardedConfig::Via),
+        x_forwarded: config.forwarded.contains(&ForwardedConfig::XForwarded),
+    };
+    if matches!(protocol, Some(ProtocolSpec::Tcp)) {
+        for (key, given) in [
+            ("profile", heads.strict),
+            ("forwarded", heads.via || heads.x_forwarded),
+        ] {
+            if given {
+                let message = "a listener that carries bytes reads no heads";
+                let help = format!("leave `{key}` out, or name an HTTP protocol");
+                located.error(problems, key, message, help);
+            }
+        }
+    }
+    heads
 }
 
 /// What the listener speaks: as it says, else as its upstream's scheme does.

@@ -9,12 +9,16 @@ use crate::config::document::Document;
 use crate::config::safety::{glob_set, path_glob};
 use crate::config::tree::Located;
 use crate::config::{
-    AdminConfig, EnergyConfig, Inputs, LogConfig, Problems, SafetyConfig, parse_admin,
+    AdminConfig, EnergyConfig, Inputs, LogConfig, PeerLimitsConfig, Problems, SafetyConfig,
+    parse_admin,
 };
+use crate::http1::MAX_FIELDS;
 use crate::snapshot::{
     AdminBind, Bind, EnergySettings, Limits, LogSettings, Safety, SettingPlace, Settings,
 };
 
+/// A head is held whole until it has been read: bounded, and more than any client needs.
+const HEADER_SIZES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
 /// More threads than this serve nobody.
 const MOST_WORKERS: usize = 256;
 /// RFC 9113 §6.9.1 allows 2 GiB less one byte.
@@ -64,6 +68,7 @@ pub(super) fn limits(document: &Document<'_>, problems: &mut Problems) -> Limits
         return Limits::default();
     };
     let config = &located.value;
+    of_http1(located, problems);
     if config.h2_streams == 0 {
         let help = "100 is what the standard advises at least".to_owned();
         let message = "`h2_streams` is 0, so no call could be made";
@@ -80,6 +85,39 @@ pub(super) fn limits(document: &Document<'_>, problems: &mut Problems) -> Limits
         }
     }
     Limits::from(config)
+}
+
+/// Limits that would refuse every call, or that cannot be held.
+fn of_http1(located: &Located<'_, PeerLimitsConfig>, problems: &mut Problems) {
+    let config = &located.value;
+    if !(1..=MAX_FIELDS).contains(&config.header_fields) {
+        let message = format!("heads of {} fields cannot be read", config.header_fields);
+        located.error(
+            problems,
+            "header_fields",
+            message,
+            format!("1 to {MAX_FIELDS}"),
+        );
+    }
+    if !HEADER_SIZES.contains(&config.header_size.get()) {
+        let message = "heads of that size cannot be read";
+        located.error(problems, "header_size", message, "1KiB to 16MiB".to_owned());
+    }
+    if config.connections == 0 {
+        let message = "a listener that holds no connection serves nobody";
+        let help = "1 or more; leave the listener out instead".to_owned();
+        located.error(problems, "connections", message, help);
+    }
+    for (key, span) in [
+        ("header_timeout", config.header_timeout),
+        ("body_idle", config.body_idle),
+    ] {
+        if span.get().is_zero() {
+            let message = "no peer is that fast";
+            let help = "for example 10s; there is no way to switch it off".to_owned();
+            located.error(problems, key, message, help);
+        }
+    }
 }
 
 pub(super) fn resolve(

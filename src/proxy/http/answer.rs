@@ -8,6 +8,7 @@ use crate::error::Origin;
 use crate::protocol::NativeError;
 use crate::proxy::call::InFlight;
 use crate::proxy::http::to_client;
+use crate::proxy::patience;
 use crate::proxy::rescue::{Failure, reason_phrase};
 use crate::proxy::worker::bare_call;
 use crate::snapshot::ProtocolSpec;
@@ -138,7 +139,14 @@ pub(super) async fn write(
     let bodiless = to_head || own.status == 204 || own.status == 304;
     let body: &[u8] = if bodiless { &[] } else { &own.body };
     call.status = Some(own.status);
-    to_client(call.session.client.write_both(&head, body)).await?;
+    let limit = call.generation.snapshot.limits.body_idle;
+    to_client(patience::write(
+        &call.session.client,
+        &head,
+        body,
+        Some(limit),
+    ))
+    .await?;
     call.response_bytes += body.len() as u64;
     Ok(())
 }

@@ -4,11 +4,12 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::call::Outcome;
 use crate::effect::Answer;
 use crate::error::Origin;
-use crate::http1::{BodyScanner, Framing};
+use crate::http1::{BodyScanner, Framing, Trailers};
 use crate::io::Buffer;
 use crate::proxy::activity::Activity;
 use crate::proxy::call::InFlight;
@@ -16,6 +17,7 @@ use crate::proxy::execution::Execution;
 use crate::proxy::http::beside::Beside;
 use crate::proxy::http::bulk;
 use crate::proxy::http::shape::{HeadBytes, Shape};
+use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Pump, Source, Stages};
 use crate::proxy::tap::Tap;
@@ -42,6 +44,8 @@ pub(super) struct First {
     pub(super) status: u16,
     pub(super) head: HeadBytes,
     pub(super) tap: Option<Tap>,
+    /// How long the client may take nothing.
+    pub(super) patience: Option<Duration>,
 }
 
 /// The body as it is, with the head in one write where it has come.
@@ -54,6 +58,7 @@ pub(super) async fn pass(
         status,
         head,
         mut tap,
+        patience,
     }: First,
     beside: &mut Beside<'_>,
 ) -> Result<Passed, Failure> {
@@ -69,24 +74,25 @@ pub(super) async fn pass(
         HeadBytes::InPlace(len) => (len, Vec::new()),
         HeadBytes::Rebuilt(bytes) => (0, bytes),
     };
+    let mut trailers = Trailers::default();
     let mut scanned = scanner
-        .scan(&buffer[in_place..], &mut watch)
+        .scan_through(&buffer[in_place..], &mut trailers, &mut watch)
         .map_err(Failure::UpstreamBody)?;
     // From here on the answer has begun: a failure can no longer be told with a status.
     call.status = Some(status);
-    let mut ready = in_place + scanned.wire;
+    let (mut ready, mut taken) = (in_place + scanned.raw, in_place + scanned.wire);
     let mut clean = true;
     loop {
         if scanned.done {
             // However long the client takes for it.
             call.activity.done();
         }
-        let write = client.write_both(&before, &buffer[..ready]);
+        let write = patience::write(client, &before, &buffer[..ready], patience);
         beside
             .with(holding(&call.activity, write))
             .await?
-            .map_err(Failure::ClientGone)?;
-        buffer.consume(ready);
+            .map_err(Failure::of_client)?;
+        buffer.consume(taken);
         call.response_bytes += scanned.wire as u64;
         if scanned.done {
             break;
@@ -103,18 +109,29 @@ pub(super) async fn pass(
         }
         before = Vec::new();
         scanned = scanner
-            .scan(&buffer, &mut watch)
+            .scan_through(&buffer, &mut trailers, &mut watch)
             .map_err(Failure::UpstreamBody)?;
-        ready = scanned.wire;
+        (ready, taken) = (scanned.raw, scanned.wire);
     }
+    if !trailers.is_empty() {
+        let mut end = Vec::new();
+        trailers.end(&mut end);
+        let write = patience::write(client, &end, &[], patience);
+        beside.with(write).await?.map_err(Failure::of_client)?;
+    }
+    passed(call, tap);
+    Ok(Passed::Whole {
+        leftover: !clean || !buffer.is_empty(),
+    })
+}
+
+/// All of it has gone out.
+fn passed(call: &mut InFlight<'_>, tap: Option<Tap>) {
     let failed = tap.as_ref().is_some_and(Tap::saw_error);
     if let Some(tap) = tap {
         tap.tell(call);
     }
     call.answered(failed);
-    Ok(Passed::Whole {
-        leftover: !clean || !buffer.is_empty(),
-    })
 }
 
 /// Reads more of a body; between two pieces of a stream a call holds no buffer. False at the end of
@@ -192,6 +209,11 @@ pub(super) async fn staged(
     );
     pump.watch = Some(Watch::new(&session.client));
     pump.promised = promised;
+    pump.patience = shape.patience;
+    if matches!(pump.source.scanner, BodyScanner::Length(_)) {
+        // As where nothing acts on the body.
+        pump.idle = Some(call.generation.snapshot.limits.body_idle);
+    }
     let end = beside.with(pump.run()).await;
     call.response_bytes += pump.written;
     call.description = description;
@@ -236,7 +258,8 @@ fn settle_body(
             Ok(Passed::Closed)
         }
         BodyEnd::Reset => Ok(Passed::Reset),
-        BodyEnd::SinkGone(error) => Err(Failure::ClientGone(error)),
+        BodyEnd::SinkGone(error) => Err(Failure::of_client(error)),
+        BodyEnd::SourceStuck => Err(Failure::UpstreamStuck),
         BodyEnd::SourceEnded => Err(Failure::UpstreamShort),
         BodyEnd::SourceFailed(error) => Err(Failure::UpstreamReset(error)),
         BodyEnd::SourceMalformed(error) => Err(Failure::UpstreamBody(error)),

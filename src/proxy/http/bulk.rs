@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::http1::BodyScanner;
@@ -10,6 +11,7 @@ use crate::proxy::call::InFlight;
 use crate::proxy::http::beside::Beside;
 use crate::proxy::http::body::holding;
 use crate::proxy::http::upload::Destination;
+use crate::proxy::patience::{self, Patience};
 use crate::proxy::rescue::Failure;
 use crate::proxy::watch::unless_gone;
 use crate::upstream::Connection;
@@ -70,9 +72,9 @@ pub(super) async fn answer(
             call.activity.done();
         }
         while !pipe.is_empty() {
-            let write = poll_fn(|context| client.poll_splice_out(context, &mut pipe));
+            let write = splice_out(client, &mut pipe, Some(idle));
             let written = beside.with(holding(&call.activity, write)).await?;
-            call.response_bytes += written.map_err(Failure::ClientGone)? as u64;
+            call.response_bytes += written.map_err(Failure::of_client)? as u64;
         }
     }
     Ok(Some(upstream.is_drained()))
@@ -97,9 +99,12 @@ pub(super) async fn request(
         }
         *scanner = rest(left);
         while !pipe.is_empty() {
-            let write = poll_fn(|context| to.upstream.poll_splice_out(context, &mut pipe));
+            let write = splice_out(to.upstream, &mut pipe, to.idle);
             match unless_gone(client, write).await? {
                 Ok(written) => to.sent.set(to.sent.get() + written as u64),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Err(Failure::UpstreamBlocked);
+                }
                 // What it answers tells more.
                 Err(_) => return std::future::pending().await,
             }
@@ -112,10 +117,19 @@ async fn next_of_request(
     client: &Stream,
     pipe: &mut Pipe,
     left: u64,
-    idle: Duration,
+    idle: Option<Duration>,
 ) -> Result<io::Result<usize>, Failure> {
     let come = poll_fn(|context| client.poll_splice_in(context, pipe, left));
-    tokio::time::timeout(idle, come)
-        .await
-        .map_err(|_| Failure::ClientSlow)
+    let come = patience::within(idle, come).await;
+    come.ok_or(Failure::ClientSlow)
+}
+
+/// Writes once of what is in the pipe, to a peer that may take nothing for so long.
+async fn splice_out(to: &Stream, pipe: &mut Pipe, limit: Option<Duration>) -> io::Result<usize> {
+    let mut patience = Patience::new(limit);
+    poll_fn(|context| match to.poll_splice_out(context, pipe) {
+        Poll::Pending => patience.poll(context).map(Err),
+        written @ Poll::Ready(_) => written,
+    })
+    .await
 }

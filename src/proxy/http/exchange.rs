@@ -52,12 +52,11 @@ pub(super) async fn refuse(session: &Session, failure: &Failure) -> Next {
     let mut call = InFlight::begin(session);
     call.count();
     call.fail(failure);
-    match failure {
+    if matches!(failure, Failure::ClientTls) {
         // Somebody has set up one side and not the other.
-        Failure::ClientTls => {
-            tracing::info!(peer = ?session.peer, reason = %failure, "request refused");
-        }
-        _ => tracing::debug!(peer = ?session.peer, reason = %failure, "request refused"),
+        tracing::info!(peer = ?session.peer, reason = %failure, "request refused");
+    } else {
+        tracing::debug!(peer = ?session.peer, reason = %failure, "request refused");
     }
     if let Some(own) = Own::of(&call, failure) {
         // The request was not understood, so nothing behind it can be either.
@@ -92,6 +91,12 @@ async fn run(
     head: Request,
     asked: Asked,
 ) -> Result<Next, Failure> {
+    if call.generation.snapshot.listeners[call.listener]
+        .heads
+        .strict
+    {
+        head.check_strict(buffer).map_err(Failure::ClientHead)?;
+    }
     let mut continued = false;
     if let ProtocolSpec::Http(_, dialect) = call.target.protocol {
         let observe = call.generation.snapshot.listeners[call.listener].observe;
@@ -215,6 +220,8 @@ async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next 
     call.fail(failure);
     tracing::debug!(call = call.id, reason = %failure, "call failed");
     match Own::of(call, failure) {
+        // What it did not take is not kept for it.
+        _ if matches!(failure, Failure::ClientStuck) => Next::Reset,
         Some(own) if call.status.is_none() => {
             let told = answer::write(call, &own, false, asked.minor, asked.to_head).await;
             if let Err(gone) = told {

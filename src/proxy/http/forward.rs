@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::call::Side;
 use crate::effect::{Effect, NotApplicable};
 use crate::http1::{
-    BodyScanner, Framing, HeadError, Request, RequestEdit, Response, Upgrade, parse_response,
-    rebuild_request, strip_in_place,
+    BodyScanner, Framing, HeadError, Request, RequestEdit, Response, Trailers, Upgrade,
+    parse_response, rebuild_request, strip_in_place,
 };
 use crate::io::{BUFFER_BYTES, Buffer, Stream};
 use crate::proxy::call::InFlight;
@@ -20,9 +20,11 @@ use crate::proxy::execution::acts_on_body;
 use crate::proxy::http::Next;
 use crate::proxy::http::beside::Beside;
 use crate::proxy::http::exchange::Asked;
+use crate::proxy::http::forwarded;
 use crate::proxy::http::respond::respond;
 use crate::proxy::http::switch::pass_head;
 use crate::proxy::http::upload::{Destination, Upload, upload};
+use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::watch::unless_gone;
@@ -51,10 +53,10 @@ enum Outgoing {
 
 impl Outgoing {
     fn prepare(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request, continued: bool) -> Self {
-        let edits = call
-            .execution()
-            .map(|execution| execution.take_head_edits(Side::Request))
-            .unwrap_or_default();
+        let mut edits = forwarded::of_request(call, head, buffer);
+        if let Some(execution) = call.execution() {
+            edits.extend(execution.take_head_edits(Side::Request));
+        }
         if !head.rebuild && !continued && head.minor == 1 && edits.is_empty() {
             let stripped = strip_in_place(&mut buffer[..head.len], &head.fields);
             buffer.consume(stripped);
@@ -93,11 +95,18 @@ impl Outgoing {
     }
 
     /// Writes the head and so many body bytes that stand behind it.
-    async fn send(&self, stream: &Stream, buffer: &[u8], body: usize) -> io::Result<()> {
-        match self {
-            Self::InPlace(len) => stream.write_all(&buffer[..len + body]).await,
-            Self::Rebuilt(bytes, len) => stream.write_both(bytes, &buffer[*len..len + body]).await,
-        }
+    async fn send(
+        &self,
+        stream: &Stream,
+        buffer: &[u8],
+        body: usize,
+        limit: Option<Duration>,
+    ) -> io::Result<()> {
+        let (head, behind) = match self {
+            Self::InPlace(len) => (&buffer[..len + body], &[][..]),
+            Self::Rebuilt(bytes, len) => (bytes.as_slice(), &buffer[*len..len + body]),
+        };
+        patience::write(stream, head, behind, limit).await
     }
 }
 
@@ -110,12 +119,14 @@ pub(super) async fn forward(
     continued: bool,
 ) -> Result<Next, Failure> {
     let idempotent = head.is_idempotent(buffer);
+    let limit = call.generation.snapshot.limits.body_idle;
+    let idle = patience::of_body(head.framing, head.fields(buffer), limit);
     let outgoing = Outgoing::prepare(call, buffer, &head, continued);
     let head_len = outgoing.in_buffer();
     let mut stages = request_stages(call, head.framing);
     let mut scanner = BodyScanner::new(head.framing);
     let with_head = match stages {
-        None => body_at_hand(&mut scanner, &buffer[head_len..])?,
+        None => body_at_hand(head.framing, &mut scanner, &buffer[head_len..])?,
         Some(_) => 0,
     };
     call.request_bytes = with_head as u64;
@@ -125,43 +136,28 @@ pub(super) async fn forward(
     let mut up = Upload {
         scanner: &mut scanner,
         stages: stages.as_mut(),
+        idle,
         begun: false,
     };
+    let mut message = Message::new(outgoing, with_head);
     let mut fresh = false;
-    // What an upstream can refuse is kept apart, and not the large buffer for as long as it works.
-    let mut kept = None;
     loop {
         let connection = take_connection(call, fresh).await?;
         // Only a kept connection fails for a reason that a new one may not share.
         let may_retry = connection.reused && whole && idempotent;
-        if connection.refusable && can_repeat && kept.is_none() {
-            kept = Some(outgoing.copy(buffer, with_head));
-            buffer.consume(head_len + with_head);
-            buffer.release();
+        if connection.refusable && can_repeat {
+            message.keep_apart(buffer);
         }
-        let stream = &connection.stream;
-        let sending = async {
-            match &kept {
-                Some(bytes) => stream.write_all(bytes).await,
-                None => outgoing.send(stream, buffer, with_head).await,
-            }
-        };
+        let sending = message.send(&connection.stream, buffer, idle);
         let sent = unless_gone(&call.session.client, sending).await?;
-        let in_buffer = if kept.is_some() {
-            0
-        } else {
-            head_len + with_head
-        };
-        let mut held = whole.then_some(in_buffer);
         let result = match sent {
-            Err(error) if !may_have_answered(&error) => Err(Failure::UpstreamReset(error)),
+            Err(error) if !may_have_answered(&error) => Err(Failure::of_upstream(error)),
             _ => {
-                if !may_retry && kept.is_none() {
+                if !may_retry {
                     // It will not be sent again: its buffer serves the answer.
-                    buffer.consume(in_buffer);
-                    buffer.release();
-                    held = held.map(|_| 0);
+                    message.give_up(buffer);
                 }
+                let held = whole.then_some(message.len);
                 let upgrade = head.upgrade;
                 converse(call, buffer, &mut up, &connection, asked, upgrade, held).await
             }
@@ -174,29 +170,94 @@ pub(super) async fn forward(
                 }
                 return Ok(next);
             }
-            Err(Failure::UpstreamClosed | Failure::UpstreamReset(_))
-                if may_retry && call.response_head.is_none() && !call.interim =>
-            {
+            Err(failure) => {
+                let refusable = message.apart.is_some() && !up.begun;
+                let unseen = call.response_head.is_none() && !call.interim;
+                if fresh || !unseen || !is_safe_again(&failure, refusable, may_retry) {
+                    return Err(failure);
+                }
                 fresh = true;
             }
-            Err(Failure::UpstreamReset(error))
-                if is_unprocessed(&error)
-                    && !fresh
-                    && !up.begun
-                    && kept.is_some()
-                    && !call.interim =>
-            {
-                fresh = true;
+        }
+    }
+}
+
+/// Whether a call that failed unanswered can go out again: the upstream surely did nothing with it,
+/// or it was lost on a kept connection and does no harm a second time.
+fn is_safe_again(failure: &Failure, refusable: bool, may_retry: bool) -> bool {
+    match failure {
+        Failure::UpstreamReset(error) if is_unprocessed(error) => refusable,
+        Failure::UpstreamClosed | Failure::UpstreamReset(_) => may_retry,
+        _ => false,
+    }
+}
+
+/// A head and the part of its body that goes with it, for as long as they may be sent again.
+struct Message {
+    outgoing: Outgoing,
+    with_head: usize,
+    /// Bytes that they take at the buffer's start.
+    len: usize,
+    /// What an upstream can refuse while it works, without the large buffer.
+    apart: Option<Vec<u8>>,
+}
+
+impl Message {
+    fn new(outgoing: Outgoing, with_head: usize) -> Self {
+        Self {
+            len: outgoing.in_buffer() + with_head,
+            outgoing,
+            with_head,
+            apart: None,
+        }
+    }
+
+    fn keep_apart(&mut self, buffer: &mut Buffer) {
+        if self.apart.is_none() && self.len > 0 {
+            self.apart = Some(self.outgoing.copy(buffer, self.with_head));
+            self.give_up(buffer);
+        }
+    }
+
+    /// The buffer is no longer needed for it.
+    fn give_up(&mut self, buffer: &mut Buffer) {
+        buffer.consume(std::mem::take(&mut self.len));
+        buffer.release();
+    }
+
+    async fn send(
+        &self,
+        stream: &Stream,
+        buffer: &[u8],
+        limit: Option<Duration>,
+    ) -> io::Result<()> {
+        match &self.apart {
+            Some(bytes) => patience::write(stream, bytes, &[], limit).await,
+            None => {
+                let body = self.with_head;
+                self.outgoing.send(stream, buffer, body, limit).await
             }
-            Err(failure) => return Err(failure),
         }
     }
 }
 
 /// How many bytes of the body have come with the head: they go upstream together.
-fn body_at_hand(scanner: &mut BodyScanner, bytes: &[u8]) -> Result<usize, Failure> {
-    let scanned = scanner.scan(bytes, |_| {}).map_err(Failure::ClientBody)?;
-    Ok(scanned.wire)
+fn body_at_hand(
+    framing: Framing,
+    scanner: &mut BodyScanner,
+    bytes: &[u8],
+) -> Result<usize, Failure> {
+    let mut trailers = Trailers::default();
+    let scanned = scanner
+        .scan_through(bytes, &mut trailers, |_| {})
+        .map_err(Failure::ClientBody)?;
+    if scanned.raw < scanned.wire {
+        // Trailers are looked at, which the upload does: it goes on from there.
+        *scanner = BodyScanner::new(framing);
+        let before = scanner.scan(&bytes[..scanned.raw], |_| {});
+        before.map_err(Failure::ClientBody)?;
+    }
+    Ok(scanned.raw)
 }
 
 /// The upstream closed while it was sent to: it may have answered before (413, say).
@@ -268,11 +329,10 @@ async fn converse(
         .map(|decided| Rc::clone(&decided.execution));
     let activity = call.activity.clone();
     let result = {
-        let idle = call.generation.snapshot.limits.body_idle;
         let to = Destination {
             upstream: &connection.stream,
             activity: &activity,
-            idle,
+            idle: up.idle,
             pipes: &call.session.worker.buffers.pipes,
             sent: &sent,
         };
@@ -325,7 +385,7 @@ async fn await_head(
                 interim += 1;
                 // Clients of HTTP/1.0 do not know of it (RFC 9110 §15.2).
                 if asked.minor == 1 {
-                    pass_head(&call.session.client, &mut buffer, &head).await?;
+                    pass_head(call, &mut buffer, &head).await?;
                     call.interim = true;
                 } else {
                     buffer.consume(head.len);

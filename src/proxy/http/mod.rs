@@ -7,6 +7,7 @@ mod bulk;
 mod decide;
 mod exchange;
 mod forward;
+mod forwarded;
 mod read_ahead;
 mod respond;
 mod shape;
@@ -213,7 +214,7 @@ fn try_parse(buffer: &mut Buffer, limits: &Limits) -> Result<Option<Request>, Fa
     parse_request(buffer, limits.header_bytes, limits.header_fields).map_err(Failure::ClientHead)
 }
 
-/// Writes to the client, or tells that it has left.
+/// Writes to the client, or tells that it has left or takes nothing.
 async fn to_client(result: impl Future<Output = io::Result<()>>) -> Result<(), Failure> {
-    result.await.map_err(Failure::ClientGone)
+    result.await.map_err(Failure::of_client)
 }

@@ -2,6 +2,7 @@
 //! rule does.
 
 use std::io;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -20,6 +21,7 @@ use crate::proxy::http::read_ahead::reading_ahead;
 use crate::proxy::http::shape::{HeadBytes, prepare_head, shape};
 use crate::proxy::http::switch::switch;
 use crate::proxy::http::{Next, to_client};
+use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Outlet, Stages};
 use crate::proxy::tap::Tap;
@@ -38,34 +40,36 @@ pub(super) async fn respond(
 ) -> Result<(Next, bool), Failure> {
     let Answered { head, mut buffer } = answered;
     if head.status == 101 {
-        return Ok((
-            switch(call, head, buffer, connection, downstream).await?,
-            false,
-        ));
+        let next = switch(call, head, buffer, connection, downstream).await?;
+        return Ok((next, false));
     }
     if let Some(next) = before_head(call, &head, &mut buffer, connection, asked, beside).await? {
         return Ok(next);
     }
     let mut framer = framer(call, &head, &buffer);
     let mut stages = response_stages(call, &head, &buffer, &mut framer);
-    let shape = shape(&head, asked, stages.as_ref());
+    let limit = call.generation.snapshot.limits.body_idle;
+    let patience = patience::of_body(head.framing, head.fields(&buffer), limit);
+    let shape = shape(&head, asked, stages.as_ref(), patience);
     if stages.is_none() && shape.outlet == Outlet::Raw && head.framing == Framing::Chunked {
         // For an HTTP/1.0 client, which knows no chunks.
         stages = Some(Stages::plain());
     }
     let ending = call.session.is_ending();
     let keep = asked.keep && !shape.until_close && !ending && beside.is_sent();
-    let persistence = match (keep, asked.minor) {
-        (false, _) => Persistence::Close,
-        (true, 0) => Persistence::KeepAlive,
-        (true, _) => Persistence::Implied,
-    };
     call.ends_with_connection = shape.until_close;
     let mut scanner = BodyScanner::new(head.framing);
-    let head_bytes = prepare_head(call, &head, &mut buffer, shape.framing, persistence);
+    let head_bytes = prepare_head(
+        call,
+        &head,
+        &mut buffer,
+        shape.framing,
+        persistence(keep, asked.minor),
+    );
     let result = if let Some(stages) = stages {
         call.status = Some(head.status);
-        to_client(write_head(&call.session.client, &head_bytes, &mut buffer)).await?;
+        let client = &call.session.client;
+        to_client(write_head(client, &head_bytes, &mut buffer, patience)).await?;
         staged(
             call,
             connection,
@@ -81,6 +85,7 @@ pub(super) async fn respond(
             status: head.status,
             head: head_bytes,
             tap: framer.map(Tap::new),
+            patience,
         };
         pass(call, connection, buffer, &mut scanner, first, beside).await?
     };
@@ -98,6 +103,14 @@ pub(super) async fn respond(
         Passed::Reset => Next::Reset,
     };
     Ok((next, reusable))
+}
+
+fn persistence(keep: bool, minor: u8) -> Persistence {
+    match (keep, minor) {
+        (false, _) => Persistence::Close,
+        (true, 0) => Persistence::KeepAlive,
+        (true, _) => Persistence::Implied,
+    }
 }
 
 /// The phases between the answer's arrival and its head's departure.
@@ -237,11 +250,16 @@ fn response_stages(
 }
 
 /// Writes the head alone; the body follows through stages.
-async fn write_head(client: &Stream, head: &HeadBytes, buffer: &mut Buffer) -> io::Result<()> {
+async fn write_head(
+    client: &Stream,
+    head: &HeadBytes,
+    buffer: &mut Buffer,
+    limit: Option<Duration>,
+) -> io::Result<()> {
     match head {
-        HeadBytes::Rebuilt(bytes) => client.write_all(bytes).await,
+        HeadBytes::Rebuilt(bytes) => patience::write(client, bytes, &[], limit).await,
         HeadBytes::InPlace(len) => {
-            client.write_all(&buffer[..*len]).await?;
+            patience::write(client, &buffer[..*len], &[], limit).await?;
             buffer.consume(*len);
             Ok(())
         }

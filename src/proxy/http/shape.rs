@@ -1,5 +1,7 @@
 //! The head of an answer as the client will get it.
 
+use std::time::Duration;
+
 use crate::call::Side;
 use crate::http1::{
     Framing, Persistence, Response, ResponseEdit, rebuild_response, strip_in_place,
@@ -7,6 +9,7 @@ use crate::http1::{
 use crate::io::Buffer;
 use crate::proxy::call::InFlight;
 use crate::proxy::http::exchange::Asked;
+use crate::proxy::http::forwarded;
 use crate::proxy::stages::{Outlet, Reframing, Stages};
 
 /// How an answer will be sent.
@@ -17,10 +20,17 @@ pub(super) struct Shape {
     pub(super) outlet: Outlet,
     /// The connection's end is the body's.
     pub(super) until_close: bool,
+    /// How long the client may take nothing.
+    pub(super) patience: Option<Duration>,
 }
 
 /// How the client is told of the body's end.
-pub(super) fn shape(head: &Response, asked: Asked, stages: Option<&Stages>) -> Shape {
+pub(super) fn shape(
+    head: &Response,
+    asked: Asked,
+    stages: Option<&Stages>,
+    patience: Option<Duration>,
+) -> Shape {
     let cut = stages.and_then(Stages::reframing);
     let framing = match cut {
         Some(Reframing::Length(length)) => Framing::Length(length),
@@ -41,6 +51,7 @@ pub(super) fn shape(head: &Response, asked: Asked, stages: Option<&Stages>) -> S
             Outlet::Raw
         },
         until_close: framing == Framing::UntilClose,
+        patience,
     }
 }
 
@@ -58,10 +69,10 @@ pub(super) fn prepare_head(
     framing: Option<Framing>,
     persistence: Persistence,
 ) -> HeadBytes {
-    let edits = call
-        .execution()
-        .map(|execution| execution.take_head_edits(Side::Response))
-        .unwrap_or_default();
+    let mut edits = forwarded::of_response(call, head.minor);
+    if let Some(execution) = call.execution() {
+        edits.extend(execution.take_head_edits(Side::Response));
+    }
     if framing.is_none() && persistence == Persistence::Implied && edits.is_empty() && !head.rebuild
     {
         // "HTTP/1.x": what follows is ours to frame, so the version is too (RFC 9110 §2.5).

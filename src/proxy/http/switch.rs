@@ -5,31 +5,41 @@ use crate::error::Origin;
 use crate::http1::{
     HeadError, Persistence, Response, ResponseEdit, rebuild_response, strip_in_place,
 };
-use crate::io::{Buffer, Stream};
+use crate::io::Buffer;
 use crate::proxy::call::InFlight;
-use crate::proxy::http::{Next, to_client};
+use crate::proxy::http::{Next, forwarded, to_client};
+use crate::proxy::patience;
 use crate::proxy::relay::{Early, relay_metered};
 use crate::proxy::rescue::Failure;
 use crate::upstream::Connection;
 
 /// Passes on a head that has no body, less its hop-by-hop lines, and gives its bytes up.
 pub(super) async fn pass_head(
-    client: &Stream,
+    call: &InFlight<'_>,
     buffer: &mut Buffer,
     head: &Response,
 ) -> Result<(), Failure> {
-    if head.rebuild {
+    let client = &call.session.client;
+    let limit = Some(call.generation.snapshot.limits.body_idle);
+    let edits = forwarded::of_response(call, head.minor);
+    if head.rebuild || !edits.is_empty() {
         let mut rebuilt = Vec::with_capacity(head.len);
         let edit = ResponseEdit {
             framing: None,
             persistence: Persistence::Implied,
-            edits: &[],
+            edits: &edits,
         };
         rebuild_response(&buffer[..head.len], head, edit, &mut rebuilt);
-        to_client(client.write_all(&rebuilt)).await?;
+        to_client(patience::write(client, &rebuilt, &[], limit)).await?;
     } else {
         let stripped = strip_in_place(&mut buffer[..head.len], &head.fields);
-        to_client(client.write_all(&buffer[stripped..head.len])).await?;
+        to_client(patience::write(
+            client,
+            &buffer[stripped..head.len],
+            &[],
+            limit,
+        ))
+        .await?;
     }
     buffer.consume(head.len);
     Ok(())
@@ -49,8 +59,8 @@ pub(super) async fn switch(
         )));
     };
     call.status = Some(101);
+    pass_head(call, &mut buffer, &head).await?;
     let client = &call.session.client;
-    pass_head(client, &mut buffer, &head).await?;
     let pool = &call.session.worker.buffers;
     let early = Early {
         left: std::mem::replace(downstream, pool.take()),

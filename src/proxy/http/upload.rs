@@ -1,13 +1,15 @@
 //! The rest of a request's body, on its way upstream while the answer may come already.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::http1::BodyScanner;
+use crate::http1::{BodyScanner, Trailers};
 use crate::io::{Buffer, PipePool, Stream};
 use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
 use crate::proxy::http::bulk;
+use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Outlet, Pump, Source, Stages};
 use crate::proxy::watch::unless_gone;
@@ -20,6 +22,8 @@ pub(super) struct Upload<'u> {
     pub(super) stages: Option<&'u mut Stages>,
     /// A part of it was taken from the client: it cannot be sent from the start again.
     pub(super) begun: bool,
+    /// As [`Destination::idle`].
+    pub(super) idle: Option<Duration>,
 }
 
 /// Where it goes.
@@ -27,8 +31,9 @@ pub(super) struct Upload<'u> {
 pub(super) struct Destination<'d> {
     pub(super) upstream: &'d Stream,
     pub(super) activity: &'d Activity,
-    /// How long the client may be silent in the middle of its body.
-    pub(super) idle: Duration,
+    /// How long the client may be silent in the middle of its body, and the upstream take nothing
+    /// of it. `None`: for ever, as for a stream.
+    pub(super) idle: Option<Duration>,
     /// For a body that nothing here reads.
     pub(super) pipes: &'d PipePool,
     /// Bytes sent so far; kept also where the upload is given up.
@@ -52,16 +57,25 @@ pub(super) async fn upload(
         };
         return staged(source, stages, to, execution).await;
     }
+    let mut trailers = Trailers::default();
     loop {
         let scanned = up
             .scanner
-            .scan(buffer, |_| {})
+            .scan_through(buffer, &mut trailers, |_| {})
             .map_err(Failure::ClientBody)?;
+        let mut end = Vec::new();
+        if scanned.done && !trailers.is_empty() {
+            trailers.end(&mut end);
+        }
         if scanned.wire > 0 {
             up.begun = true;
-            let write = to.upstream.write_all(&buffer[..scanned.wire]);
-            if unless_gone(client, write).await?.is_err() {
-                return std::future::pending().await;
+            let write = patience::write(to.upstream, &buffer[..scanned.raw], &end, to.idle);
+            match unless_gone(client, write).await? {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    return Err(Failure::UpstreamBlocked);
+                }
+                Err(_) => return std::future::pending().await,
             }
             to.sent.set(to.sent.get() + scanned.wire as u64);
             buffer.consume(scanned.wire);
@@ -74,8 +88,8 @@ pub(super) async fn upload(
         if bulk::request(client, up.scanner, to).await? {
             return Ok(());
         }
-        let read = tokio::time::timeout(to.idle, client.read(buffer)).await;
-        match read.map_err(|_| Failure::ClientSlow)? {
+        let read = patience::within(to.idle, client.read(buffer)).await;
+        match read.ok_or(Failure::ClientSlow)? {
             Ok(0) => return Err(Failure::ClientShort),
             Ok(_) => {}
             Err(error) => return Err(Failure::ClientGone(error)),
@@ -107,6 +121,7 @@ async fn staged(
     );
     pump.count = Some(to.sent);
     pump.feeds_upstream = true;
+    (pump.idle, pump.patience) = (to.idle, to.idle);
     let end = pump.run().await;
     // The upstream has what it gets: from here on it works.
     to.activity.release();
@@ -126,7 +141,11 @@ async fn staged(
             to.upstream.reset_on_close();
             Err(Failure::Injected { reset: true })
         }
+        BodyEnd::SinkGone(error) if error.kind() == ErrorKind::TimedOut => {
+            Err(Failure::UpstreamBlocked)
+        }
         BodyEnd::SinkGone(_) => std::future::pending().await,
+        BodyEnd::SourceStuck => Err(Failure::ClientSlow),
         BodyEnd::SourceEnded => Err(Failure::ClientShort),
         BodyEnd::SourceFailed(error) => Err(Failure::ClientGone(error)),
         BodyEnd::SourceMalformed(error) => Err(Failure::ClientBody(error)),

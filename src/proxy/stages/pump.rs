@@ -6,14 +6,16 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::effect::Answer;
-use crate::http1::{BodyScanner, ChunkedError, chunk_header};
+use crate::http1::{BodyScanner, ChunkedError, Part, Trailers, chunk_header};
 use crate::io::{Buffer, Stream};
 use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
+use crate::proxy::patience;
 use crate::proxy::stages::{Segment, Stages};
 use crate::proxy::watch::Watch;
 
@@ -54,10 +56,13 @@ pub(in crate::proxy) enum BodyEnd {
     },
     /// RST, by a rule.
     Reset,
+    /// With [`io::ErrorKind::TimedOut`] where it took nothing for too long.
     SinkGone(io::Error),
     /// The source closed before the body's end.
     SourceEnded,
     SourceFailed(io::Error),
+    /// Nothing came for too long.
+    SourceStuck,
     SourceMalformed(ChunkedError),
 }
 
@@ -82,6 +87,10 @@ pub(in crate::proxy) struct Pump<'s> {
     pub(in crate::proxy) written: u64,
     /// Where they are counted as they go, for who may be dropped before the end.
     pub(in crate::proxy) count: Option<&'s Cell<u64>>,
+    /// How long the source may be silent, and the sink take nothing. Waits of rules do not count.
+    pub(in crate::proxy) idle: Option<Duration>,
+    pub(in crate::proxy) patience: Option<Duration>,
+    trailers: Trailers,
     ended: bool,
     /// How the source failed. What had come before still goes out.
     failed: Option<BodyEnd>,
@@ -119,6 +128,9 @@ impl<'s> Pump<'s> {
             promised: None,
             written: 0,
             count: None,
+            idle: None,
+            patience: None,
+            trailers: Trailers::default(),
             ended: false,
             failed: None,
         }
@@ -151,7 +163,9 @@ impl<'s> Pump<'s> {
             self.act(point).await?;
         }
         if self.outlet == Outlet::Chunked {
-            self.write(b"0\r\n\r\n").await?;
+            let mut end = b"0\r\n".to_vec();
+            self.trailers.end(&mut end);
+            self.write(&end).await?;
         }
         Ok(())
     }
@@ -162,8 +176,13 @@ impl<'s> Pump<'s> {
             return Ok(());
         }
         let (stages, execution, now) = (&mut *self.stages, self.execution, Instant::now());
-        let payload = |payload: &[u8]| stages.push(payload, now, execution);
-        let scanned = match self.source.scanner.scan(self.source.buffer, payload) {
+        let trailers = &mut self.trailers;
+        let part = |part: Part<'_>| match part {
+            Part::Payload(payload) => stages.push(payload, now, execution),
+            Part::Trailers(bytes) => trailers.take(bytes),
+        };
+        let scanner = &mut self.source.scanner;
+        let scanned = match scanner.scan_parts(self.source.buffer, usize::MAX, part) {
             Ok(scanned) => scanned,
             Err(error) => {
                 self.source_failed(BodyEnd::SourceMalformed(error));
@@ -242,9 +261,17 @@ impl<'s> Pump<'s> {
     }
 
     async fn fill(&mut self) -> Result<(), BodyEnd> {
-        self.while_reading(std::future::pending::<()>(), true)
-            .await
-            .map(drop)
+        let limit = self.idle;
+        let stuck = async move {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        if self.while_reading(stuck, true).await?.is_some() {
+            self.source_failed(BodyEnd::SourceStuck);
+        }
+        Ok(())
     }
 
     /// Awaits something while the source is read ahead and the sink is watched. With `once`, the
@@ -345,7 +372,8 @@ impl<'s> Pump<'s> {
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), BodyEnd> {
         let sink = self.sink;
-        match self.while_writing(sink.write_all(bytes)).await? {
+        let write = patience::write(sink, bytes, &[], self.patience);
+        match self.while_writing(write).await? {
             Ok(()) => Ok(()),
             Err(error) => Err(BodyEnd::SinkGone(error)),
         }

@@ -227,8 +227,8 @@ fn passes(name: &[u8], framing: Framing) -> bool {
         4 => !is(b"host"),
         7 => !is(b"upgrade"),
         10 => !is(b"connection"),
-        14 => matches!(framing, Framing::Length(_)) || !is(b"content-length"),
-        14.. => !is(b"transfer-encoding") && !is(b"http2-settings"),
+        14 if is(b"content-length") => matches!(framing, Framing::Length(_)),
+        14 | 17 => !is(b"transfer-encoding") && !is(b"http2-settings"),
         _ => true,
     }
 }
