@@ -15,15 +15,24 @@ mod determinism;
 mod drain;
 mod heads;
 mod http2;
+mod http2_floods;
 mod http2_upstream;
 mod lies;
 mod patience;
 mod positions;
 mod proxy_protocol;
+mod reload;
+<<<<<<< HEAD
+=======
+mod retries;
+>>>>>>> main
 mod revocation;
+mod smuggling;
 mod streams;
 mod strictness;
 mod tcp;
 mod tcp_faults;
 mod tls;
+mod trailers;
 mod transparency;
+mod workers;
