@@ -76,7 +76,7 @@ impl Files {
             (Some(known), Some(ClientAuthConfig::Required) | None) => Clients::Required(known),
         };
         let alpn: &[&[u8]] = match protocol {
-            Some(ProtocolSpec::Http(..)) => &[ALPN_HTTP_1],
+            Some(ProtocolSpec::Http(..)) => &[ALPN_HTTP_2, ALPN_HTTP_1],
             Some(ProtocolSpec::Tcp) | None => &[],
         };
         let made = ServerTls::new(&identities, &clients, alpn);
