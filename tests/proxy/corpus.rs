@@ -133,7 +133,6 @@ const HEADS: &[(&str, u16)] = &[
     ("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", 405),
     ("CONNECT / HTTP/1.1\r\n{}\r\n", 405),
     ("GET / HTTP/3.0\r\n{}\r\n", 505),
-    ("\x16\x03\x01\x02\0\x01\0\x01\x7c\x03\x03", 400),
 ];
 
 /// Bodies whose chunks are broken.
