@@ -66,7 +66,6 @@ fn help(text: Option<&str>) -> String {
 pub(super) struct App {
     snapshot: Arc<Snapshot>,
     settings: Settings,
-    files: Vec<PathBuf>,
     setup: Setup,
     bound: Vec<Bound>,
     admin: Admin,
@@ -76,10 +75,7 @@ impl App {
     pub(super) fn bind(resolved: Resolved, setup: Setup) -> Result<Self, StartError> {
         raise_descriptor_limit();
         let Resolved {
-            snapshot,
-            settings,
-            files,
-            ..
+            snapshot, settings, ..
         } = resolved;
         let mut inherited = Inherited::of_process(setup.socket_names.as_deref());
         let bound = proxy::bind_with(&snapshot.listeners, &mut inherited)?;
@@ -89,7 +85,6 @@ impl App {
         Ok(Self {
             snapshot: Arc::new(snapshot),
             settings,
-            files,
             setup,
             bound,
             admin,
@@ -100,7 +95,6 @@ impl App {
         let Self {
             snapshot,
             settings,
-            files,
             setup,
             bound,
             admin,
@@ -142,7 +136,6 @@ impl App {
             listening: proxy.listening().clone(),
             settings,
             metered: metering.upstreams,
-            files,
         });
         let admin = admin.start(handle.clone())?;
         let reloads = start_reloads(&handle, setup.watched)?;

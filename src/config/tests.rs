@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Inputs, Problems, Resolved, Source, resolve};
 use crate::snapshot::{AdminBind, Bind, DecisionLevel, HeadPolicy};
 use crate::units::Seed;
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, HttpVersion};
 
 const BASE: &str = "[upstreams.one]\nendpoints = [\"tcp://127.0.0.1:1\"]\n\
                     [listeners.front]\nbind = \"127.0.0.1:0\"\nupstream = \"one\"\n";
@@ -376,3 +376,38 @@ proptest! {
 }
 
 const FULL: &str = include_str!("../../config/hormesis.toml");
+
+#[test]
+fn the_http_of_an_upstream_is_what_scheme_and_key_say() {
+    let spoken = |endpoint: &str, keys: &str| {
+        let text = format!(
+            "[upstreams.u]\nendpoints = [\"{endpoint}\"]\n{keys}\n[listeners.l]\nbind = \"127.0.0.1:0\"\nupstream = \"u\"\n"
+        );
+        let environment = |_: &str| None;
+        let source = Arc::new(Source::new("t.toml", text));
+        let resolved = resolve(&[source], &Inputs::new(&environment));
+        resolved.map(|it| it.snapshot.upstreams[0].http)
+    };
+    assert_eq!(spoken("http://a:1", "").unwrap(), HttpVersion::One);
+    assert_eq!(
+        spoken("http://a:1", "http = \"2\"").unwrap(),
+        HttpVersion::Two
+    );
+    assert_eq!(spoken("https://a:1", "").unwrap(), HttpVersion::Negotiated);
+    assert_eq!(
+        spoken("https://a:1", "http = \"1.1\"").unwrap(),
+        HttpVersion::One
+    );
+    assert_eq!(spoken("h2c://a:1", "").unwrap(), HttpVersion::Two);
+    assert_eq!(
+        spoken("grpcs://a:1", "http = \"2\"").unwrap(),
+        HttpVersion::Two
+    );
+    for (endpoint, keys) in [
+        ("h2c://a:1", "http = \"1.1\""),
+        ("tcp://a:1", "http = \"2\""),
+        ("https://a:1", "http = \"3\""),
+    ] {
+        assert!(spoken(endpoint, keys).is_err(), "{endpoint} {keys}");
+    }
+}

@@ -21,6 +21,10 @@ pub struct UpstreamConfig {
     /// so. Absent: by the system's certificate authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<UpstreamTlsConfig>,
+    /// The HTTP that it is spoken to in. Absent: what the scheme says; over TLS (`https://`) what
+    /// both sides choose. `"1.1"` where WebSocket passes to an upstream that would choose HTTP/2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<UpstreamHttpConfig>,
     /// How long a connection may take to be made.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Span,
@@ -34,6 +38,16 @@ pub struct UpstreamConfig {
     /// Where this upstream's work shows on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<UpstreamEnergyConfig>,
+}
+
+/// The HTTP that an upstream is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UpstreamHttpConfig {
+    #[serde(rename = "1.1")]
+    One,
+    /// From the first byte on.
+    #[serde(rename = "2")]
+    Two,
 }
 
 /// TLS to an upstream. All files are PEM, and are read again when they change.

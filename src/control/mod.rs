@@ -18,7 +18,7 @@ use crate::record::{CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::Snapshot;
 
 pub use halt::{Halt, StateError};
-pub use reload::{Again, Reload, ReloadError, Reloaded, Source};
+pub use reload::{Again, ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
 pub use watch::{WatchThread, watch};
 
@@ -188,8 +188,8 @@ impl Handle {
 
     /// Puts another generation in force. Rules whose cell it does not take over are disarmed,
     /// listeners whose state it does not take over are retired.
-    pub fn swap(&self, snapshot: Arc<Snapshot>) {
-        let before = self.0.live.swap(Arc::clone(&snapshot));
+    pub fn swap(&self, snapshot: &Arc<Snapshot>) {
+        let before = self.0.live.swap(Arc::clone(snapshot));
         let kept: BTreeSet<_> = snapshot.rules.cells().iter().map(Arc::as_ptr).collect();
         for cell in before.rules.cells() {
             if !kept.contains(&Arc::as_ptr(cell)) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use crate::config::{Problems, Resolved};
+use crate::config::{Problem, Problems, Resolved};
 use crate::control::status::ReloadFigures;
 use crate::control::{Handle, lock};
 use crate::proxy::{BindError, ChangeError, Listening};
@@ -27,10 +27,13 @@ pub struct Again<'a> {
 /// Where the configuration comes from.
 pub enum Source {
     /// It can be read again.
-    Again(Box<dyn FnMut(&Again<'_>) -> Result<Resolved, Problems> + Send>),
+    Again(Box<ReadAgain>),
     /// It cannot, for this reason.
     Once(&'static str),
 }
+
+/// Reads and resolves the whole configuration.
+pub type ReadAgain = dyn FnMut(&Again<'_>) -> Result<Resolved, Problems> + Send;
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,8 +54,6 @@ pub struct Reload {
     /// The upstreams whose energy is told, by the index of the settings; empty where nothing is
     /// metered.
     pub metered: Vec<Arc<str>>,
-    /// Files that the configuration names.
-    pub files: Vec<PathBuf>,
 }
 
 /// A configuration that is in force now.
@@ -147,8 +148,7 @@ impl Handle {
 
     /// The files that the configuration in force names.
     pub(super) fn named_files(&self) -> Vec<PathBuf> {
-        let reload = self.0.reload.get();
-        reload.map_or_else(Vec::new, |it| lock(it).files.clone())
+        self.0.live.current().watched.clone()
     }
 
     fn reload_with(&self, reload: &mut Reload) -> Result<Reloaded, ReloadError> {
@@ -171,10 +171,9 @@ impl Handle {
         let snapshot = Arc::new(snapshot);
         let changed = reload.listening.change(&snapshot, |changed| {
             self.bound(&changed.addresses);
-            self.swap(Arc::clone(&snapshot));
+            self.swap(&snapshot);
         })?;
-        reload.files = resolved.files;
-        let mut warnings: Vec<String> = resolved.warnings.iter().map(|it| it.line()).collect();
+        let mut warnings: Vec<String> = resolved.warnings.iter().map(Problem::line).collect();
         warnings.extend(at_next_start(reload, &resolved.settings, &snapshot));
         Ok(Reloaded {
             generation: snapshot.generation,

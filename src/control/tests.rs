@@ -195,7 +195,7 @@ fn a_new_generation_keeps_its_cells_and_ends_the_others() {
     let (kept, gone, new) = (cell("kept"), cell("gone"), cell("new"));
     let handle = handle(&[&kept, &gone], None);
     let bell = handle.live().doorbell();
-    handle.swap(snapshot(2, &[&kept, &new]));
+    handle.swap(&snapshot(2, &[&kept, &new]));
     assert!(kept.is_armed() && new.is_armed() && !gone.is_armed());
     assert_eq!(handle.status().generation, 2);
     assert!(rang(&bell));

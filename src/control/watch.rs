@@ -1,4 +1,4 @@
-//! Watches the configuration's files. What they look like is polled: that sees a mounted ConfigMap
+//! Watches the configuration's files. What they look like is polled: that sees a mounted `ConfigMap`
 //! swap its links, an editor rename over a file and a network disk change, none of which one
 //! notification of the kernel tells of alike.
 
@@ -208,7 +208,7 @@ mod tests {
         assert!(!changes.poll(&paths) && changes.poll(&paths));
     }
 
-    /// As Kubernetes mounts a ConfigMap: `a.toml` → `..data/a.toml`, `..data` → a directory.
+    /// As Kubernetes mounts a `ConfigMap`: `a.toml` → `..data/a.toml`, `..data` → a directory.
     #[test]
     fn a_swapped_link_is_seen() {
         let dir = tempfile::tempdir().unwrap();

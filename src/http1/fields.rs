@@ -121,7 +121,7 @@ impl<'b> FieldScan<'b> {
             7 if is(name, "upgrade") => {
                 hop = true;
                 self.has_upgrade = true;
-                self.asks_h2c |= names(value, b"h2c");
+                self.asks_h2c |= names_http2(value);
             }
             10 if is(name, "connection") => {
                 hop = true;
@@ -234,10 +234,17 @@ fn is(name: &str, lower: &str) -> bool {
     name.eq_ignore_ascii_case(lower)
 }
 
-/// Whether a list has this member, in any case of its letters.
-fn names(list: &[u8], member: &[u8]) -> bool {
-    list.split(|byte| *byte == b',')
-        .any(|it| it.trim_ascii().eq_ignore_ascii_case(member))
+/// Whether an `Upgrade` value has HTTP/2 among its protocols, under any of its names (`h2c`,
+/// `h2c-14`, `HTTP/2.0`).
+fn names_http2(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|protocol| {
+        let protocol = protocol.trim_ascii();
+        let is_called = |name: &[u8]| {
+            let start = protocol.get(..name.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        is_called(b"h2") || is_called(b"http/2")
+    })
 }
 
 /// Host and port without user information, path or blanks.

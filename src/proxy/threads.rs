@@ -1,9 +1,10 @@
 //! The workers' threads: start, serve, drain.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub struct Proxy {
     hub: Arc<Hub>,
     listening: Listening,
     /// Of the last question to the workers.
-    question: Cell<u64>,
+    question: AtomicU64,
 }
 
 /// How a drain ended.
@@ -97,7 +98,7 @@ impl Proxy {
             threads,
             hub,
             listening,
-            question: Cell::new(0),
+            question: AtomicU64::new(0),
         })
     }
 
@@ -108,10 +109,10 @@ impl Proxy {
 
     /// Whether every worker has answered since this was last asked; asks again. At first they have.
     pub fn answers(&self) -> bool {
-        let question = self.question.get();
+        let question = self.question.load(Ordering::Relaxed);
         let answered = self.hub.answered(question);
         if answered {
-            self.question.set(question + 1);
+            self.question.store(question + 1, Ordering::Relaxed);
             for worker in 0..self.hub.len() {
                 // One that has ended does not answer.
                 drop(self.hub.send(worker, Order::Answer(question + 1)));

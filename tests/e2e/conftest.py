@@ -90,12 +90,12 @@ def llama(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mlserver(tmp_path_factory):
-    """The HTTP port of MLServer with a classifier that was just trained."""
+def mlserver_ports(tmp_path_factory):
+    """The ports, for HTTP and gRPC, of MLServer with a classifier that was just trained."""
     program = Path(sys.executable).with_name("mlserver")
     directory = tmp_path_factory.mktemp("mlserver")
-    port = free_port()
-    sklearn_model.write(directory, port, free_port(), free_port())
+    port, grpc_port = free_port(), free_port()
+    sklearn_model.write(directory, port, grpc_port, free_port())
     child = Child([program, "start", directory], directory / "mlserver.log")
 
     def ready():
@@ -104,8 +104,18 @@ def mlserver(tmp_path_factory):
         return accepts(port) and call(port, path="/v2/models/digits/ready").status == 200
 
     wait_until(ready, 90, "MLServer", pause=0.1)
-    yield port
+    yield port, grpc_port
     child.stop()
+
+
+@pytest.fixture
+def mlserver(mlserver_ports):
+    return mlserver_ports[0]
+
+
+@pytest.fixture
+def mlserver_grpc(mlserver_ports):
+    return mlserver_ports[1]
 
 
 def tool(name):

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -19,7 +18,7 @@ fn runtime() -> Runtime {
 
 /// Awaits what somebody else moves on.
 #[track_caller]
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     let within = async { tokio::time::timeout(PATIENCE, future).await };
     runtime().block_on(within).expect("not in time")
 }
@@ -330,10 +329,5 @@ impl RawClient {
         drop(self);
         writer.join().unwrap();
         code
-    }
-
-    #[track_caller]
-    pub(crate) fn quiet(&mut self, time: Duration) {
-        self.0.quiet(time);
     }
 }

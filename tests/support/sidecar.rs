@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hormesis::config::{Inputs, Source, resolve};
-use hormesis::control::Handle;
+use hormesis::config::{Inputs, Problems, Resolved, Source, resolve};
+use hormesis::control::{self, Again, Handle, Reload, ReloadError, Reloaded};
 use hormesis::live::Live;
 use hormesis::proxy::timer::Clock;
 use hormesis::proxy::{self, Drained, Parts, Proxy, WorkerEnds};
@@ -27,6 +27,8 @@ pub(crate) struct Sidecar {
     tables: String,
     upstream: String,
     listener: String,
+    first: String,
+    bind: &'static str,
     workers: usize,
 }
 
@@ -44,6 +46,8 @@ impl Sidecar {
             tables: String::new(),
             upstream: String::new(),
             listener: String::new(),
+            first: String::new(),
+            bind: "127.0.0.1:0",
             workers: 1,
         }
     }
@@ -111,6 +115,17 @@ impl Sidecar {
         self.rule("", &[fault])
     }
 
+    /// Keys that stand before all tables.
+    pub(crate) fn first(mut self, keys: &str) -> Self {
+        self.first.push_str(keys);
+        self
+    }
+
+    /// Where the listener `front` listens.
+    pub(crate) fn bind(self, bind: &'static str) -> Self {
+        Self { bind, ..self }
+    }
+
     /// More of the configuration: whole tables.
     pub(crate) fn with(mut self, tables: &str) -> Self {
         self.tables.push_str(tables);
@@ -118,20 +133,25 @@ impl Sidecar {
         self
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!(
-            "seed = 7\n[upstreams.up]\nendpoints = [\"{}\"]\n{}[listeners.front]\nbind = \"127.0.0.1:0\"\n\
+            "seed = 7\n{}[upstreams.up]\nendpoints = [\"{}\"]\n{}[listeners.front]\nbind = \"{}\"\n\
              upstream = \"up\"\nprotocol = \"{}\"\n{}{}\n{}",
-            self.endpoint, self.upstream, self.protocol, self.listener, self.tables, self.rules
+            self.first,
+            self.endpoint,
+            self.upstream,
+            self.bind,
+            self.protocol,
+            self.listener,
+            self.tables,
+            self.rules
         )
     }
 
     #[track_caller]
     pub(crate) fn start(self) -> Running {
-        let environment = |_: &str| None;
-        let source = Arc::new(Source::new("test.toml", self.text()));
-        let resolved = resolve(&[source], &Inputs::new(&environment))
-            .unwrap_or_else(|problems| panic!("{problems:?}"));
+        let resolved = read(&self.text(), None).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let text = Arc::new(Mutex::new(self.text()));
         let snapshot = Arc::new(resolved.snapshot);
         let bound = proxy::bind(&snapshot.listeners).unwrap();
         let address = bound[0].address.parse().unwrap();
@@ -145,6 +165,9 @@ impl Sidecar {
         let live = Arc::new(Live::new(snapshot));
         let counters = CounterRegistry::default();
         let handle = Handle::new(live.clone(), counters.clone(), log.stats(), None).unwrap();
+        for it in &bound {
+            handle.listener_bound(&live.current().listeners[it.listener].name, &it.address);
+        }
         let ends = |_| WorkerEnds {
             counters: counters.worker(),
             records: log.sender(),
@@ -156,7 +179,17 @@ impl Sidecar {
             clock: Clock::Timerfd,
         };
         let proxy = Proxy::start(bound, parts).unwrap();
+        let again = Arc::clone(&text);
+        handle.set_reload(Reload {
+            source: control::Source::Again(Box::new(move |inputs| {
+                read(&again.lock().unwrap(), Some(inputs))
+            })),
+            listening: proxy.listening().clone(),
+            settings: resolved.settings,
+            metered: Vec::new(),
+        });
         Running {
+            text,
             handle,
             address,
             proxy: Some(proxy),
@@ -166,11 +199,24 @@ impl Sidecar {
     }
 }
 
+fn read(text: &str, again: Option<&Again<'_>>) -> Result<Resolved, Problems> {
+    let source = Arc::new(Source::new("test.toml", text));
+    let mut inputs = Inputs::new(&|_| None);
+    if let Some(again) = again {
+        inputs.generation = again.generation;
+        inputs.at = again.at;
+        inputs.previous = Some(again.previous);
+    }
+    resolve(&[source], &inputs)
+}
+
 /// A sidecar that serves; drained when dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) handle: Handle,
     pub(crate) address: SocketAddr,
+    /// What a reload reads.
+    text: Arc<Mutex<String>>,
     proxy: Option<Proxy>,
     log: Option<DecisionLog>,
     directory: TempDir,
@@ -189,6 +235,36 @@ impl Running {
         let mut server = upstream.accept();
         server.request().expect("no request");
         (client, server)
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn reload(&self, to: &Sidecar) -> Result<Reloaded, ReloadError> {
+        self.reload_text(&to.text())
+    }
+
+    pub(crate) fn reload_text(&self, text: &str) -> Result<Reloaded, ReloadError> {
+        text.clone_into(&mut self.text.lock().unwrap());
+        self.handle.reload()
+    }
+
+    /// The same from any thread: a function that reloads.
+    pub(crate) fn reloads(
+        &self,
+    ) -> impl Fn(&Sidecar) -> Result<Reloaded, ReloadError> + Send + use<> {
+        let (handle, text) = (self.handle.clone(), Arc::clone(&self.text));
+        move |to| {
+            to.text().clone_into(&mut text.lock().unwrap());
+            handle.reload()
+        }
+    }
+
+    /// Where a listener listens.
+    #[track_caller]
+    pub(crate) fn address_of(&self, listener: &str) -> SocketAddr {
+        let status = self.handle.status();
+        let mut listeners = status.listeners.iter();
+        let found = listeners.find(|it| &*it.name == listener);
+        found.unwrap().bind.parse().unwrap()
     }
 
     /// The running state of a rule.

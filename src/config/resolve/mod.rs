@@ -10,7 +10,6 @@ mod tls;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::binds::Binds;
@@ -29,8 +28,6 @@ pub struct Resolved {
     pub warnings: Vec<Problem>,
     /// The configuration has no seed: this one was drawn, and should be told.
     pub seed_drawn: bool,
-    /// Files that the text names and that were read with it: a change of theirs is one of it.
-    pub files: Vec<PathBuf>,
 }
 
 /// Reads sources as one configuration.
@@ -52,7 +49,6 @@ pub fn resolve(sources: &[Arc<Source>], inputs: &Inputs<'_>) -> Result<Resolved,
         settings,
         warnings: problems.into_vec(),
         seed_drawn: document.seed.is_none() && inputs.seed.is_none(),
-        files: Vec::new(),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::tls::{
     ALPN_HTTP_1, ALPN_HTTP_2, Authorities, ClientTls, Clients, Identity, MaterialError, ServerTls,
     Trust, server_name,
 };
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, HttpVersion};
 
 /// A larger file holds no certificates: the bundle of all public authorities is a quarter of it.
 const MOST_BYTES: u64 = 1 << 20;
@@ -89,6 +89,7 @@ impl Files {
         &mut self,
         located: &Located<'_, UpstreamConfig>,
         kind: Kind,
+        http: HttpVersion,
         endpoints: &[Endpoint],
         problems: &mut Problems,
     ) -> Result<Option<ClientTls>, Told> {
@@ -120,10 +121,11 @@ impl Files {
             askable(located, endpoints, problems)?;
             None
         };
-        let alpn: &[&[u8]] = match kind.carried {
-            Carried::Http => &[ALPN_HTTP_1],
-            Carried::Http2 | Carried::Grpc => &[ALPN_HTTP_2],
-            Carried::Tcp | Carried::TcpFor(_) => &[],
+        let alpn: &[&[u8]] = match (kind.carried, http) {
+            (Carried::Tcp | Carried::TcpFor(_), _) => &[],
+            (_, HttpVersion::One) => &[ALPN_HTTP_1],
+            (_, HttpVersion::Two) => &[ALPN_HTTP_2],
+            (_, HttpVersion::Negotiated) => &[ALPN_HTTP_2, ALPN_HTTP_1],
         };
         let made = ClientTls::new(&trust?, identity?.as_ref(), name, alpn);
         made.map(Some)

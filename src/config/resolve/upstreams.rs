@@ -6,7 +6,7 @@ use super::tls::Files;
 use crate::config::address::{Carried, Kind, parse_endpoint};
 use crate::config::document::{Document, Named};
 use crate::config::tree::Located;
-use crate::config::{Place, Problems, UpstreamConfig};
+use crate::config::{Place, Problems, UpstreamConfig, UpstreamHttpConfig};
 use crate::energy::UpstreamSource;
 use crate::upstream::{Endpoint, HttpVersion, UpstreamSpec};
 
@@ -63,8 +63,12 @@ fn upstream(
         upstream.energy.process.clone_from(&energy.process);
     }
     let endpoints = endpoints(located, &mut upstream.kind, problems);
+    let http = match upstream.kind {
+        Some((kind, _)) => version(located, kind, problems),
+        None => HttpVersion::One,
+    };
     let tls = match upstream.kind {
-        Some((kind, _)) => files.client(located, kind, &endpoints, problems),
+        Some((kind, _)) => files.client(located, kind, http, &endpoints, problems),
         None => Ok(None),
     };
     positive(located, "connect_timeout", config.connect_timeout, problems);
@@ -75,15 +79,44 @@ fn upstream(
         name: Arc::from(name),
         endpoints,
         tls,
-        http: match upstream.kind.as_ref().map(|(kind, _)| kind.carried) {
-            Some(Carried::Http2 | Carried::Grpc) => HttpVersion::Two,
-            _ => HttpVersion::One,
-        },
+        http,
         connect_timeout: config.connect_timeout.get(),
         idle_timeout: config.idle_timeout.get(),
         max_age: config.max_age.get(),
     });
     upstream
+}
+
+/// What the scheme and the `http` key say together.
+fn version(
+    located: &Located<'_, UpstreamConfig>,
+    kind: Kind,
+    problems: &mut Problems,
+) -> HttpVersion {
+    let asked = located.value.http;
+    match kind.carried {
+        Carried::Http => match asked {
+            Some(UpstreamHttpConfig::One) => HttpVersion::One,
+            Some(UpstreamHttpConfig::Two) => HttpVersion::Two,
+            None if kind.tls || located.value.tls.is_some() => HttpVersion::Negotiated,
+            None => HttpVersion::One,
+        },
+        Carried::Http2 | Carried::Grpc => {
+            if asked == Some(UpstreamHttpConfig::One) {
+                let message = "the scheme of the endpoints says HTTP/2";
+                let help = "write http:// or https://, or leave `http` out".to_owned();
+                located.error(problems, "http", message, help);
+            }
+            HttpVersion::Two
+        }
+        Carried::Tcp | Carried::TcpFor(_) => {
+            if asked.is_some() {
+                let message = "the endpoints carry bytes, not HTTP";
+                located.error(problems, "http", message, "leave `http` out".to_owned());
+            }
+            HttpVersion::One
+        }
+    }
 }
 
 fn endpoints(

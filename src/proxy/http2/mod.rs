@@ -22,6 +22,7 @@ use h2::{Reason, RecvStream};
 use tokio::task::spawn_local;
 use tokio::time::Sleep;
 
+use crate::error::ignore;
 use crate::io::{Buffer, Socket, Stream};
 use crate::proxy::call::Session;
 use crate::proxy::http;
@@ -44,7 +45,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 const RESET_STREAMS: usize = 1024;
 /// Streams that a client's own errors made us reset, in the life of a connection (CVE-2025-8671).
 const ERROR_STREAMS: usize = 256;
-/// How long a connection without streams may take to end once it was told to.
+/// How long a connection without streams may take to end once it was told to, and a stream whose
+/// answer is whole.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What a connection shares with its streams and with the bytes under it.
@@ -224,6 +226,9 @@ impl Streams {
                 write_head(&parts, ended, buffer, limits)
             })
             .await;
+            if !ended {
+                ignore(tokio::time::timeout(FAREWELL, session.client.shutdown()).await);
+            }
         });
     }
 }

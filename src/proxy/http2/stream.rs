@@ -22,8 +22,8 @@ use crate::proxy::http2::answer::{Answering, is_forbidden_trailer};
 /// Where reading stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
-    /// Its length is announced: as it comes.
-    Raw,
+    /// Its length is announced: as it comes, so many bytes more.
+    Raw(u64),
     Chunked,
     Done,
 }
@@ -60,8 +60,10 @@ impl Carried {
     ) -> Self {
         let reading = if body.is_end_stream() {
             Reading::Done
-        } else if parts.headers.contains_key(CONTENT_LENGTH) {
-            Reading::Raw
+        } else if let Some(length) = parts.headers.get(CONTENT_LENGTH) {
+            // What is no number does not come here: the library refuses it.
+            let length = length.to_str().ok().and_then(|it| it.parse().ok());
+            Reading::Raw(length.unwrap_or(u64::MAX))
         } else {
             Reading::Chunked
         };
@@ -106,7 +108,9 @@ impl Carried {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(data))) => self.take(data),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.failed(error))),
-                Poll::Ready(None) if self.reading == Reading::Raw => self.reading = Reading::Done,
+                Poll::Ready(None) if matches!(self.reading, Reading::Raw(_)) => {
+                    self.reading = Reading::Done;
+                }
                 Poll::Ready(None) => match self.body.poll_trailers(context) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(trailers)) => self.end_chunks(trailers.as_ref()),
@@ -160,6 +164,9 @@ impl Carried {
         }
         room.put_slice(&self.data[..count]);
         self.data.advance(count);
+        if let Reading::Raw(left) = &mut self.reading {
+            *left = left.saturating_sub(count as u64);
+        }
         // The client may send as much again. A stream that is over needs no window.
         crate::error::ignore(self.body.flow_control().release_capacity(count));
         if self.data.is_empty() && self.reading == Reading::Chunked {
@@ -219,8 +226,19 @@ impl AsyncWrite for Carried {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.answering.finish())
+    /// The answer is whole. A request whose last byte has come waits for its end mark, which is a
+    /// frame of its own with some clients: the stream would else be reset before it.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.answering.finish()?;
+        while self.reading == Reading::Raw(0) && !self.gone {
+            match self.body.poll_data(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.failed(error))),
+                Poll::Ready(None) => self.reading = Reading::Done,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
