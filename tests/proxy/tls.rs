@@ -245,6 +245,14 @@ fn a_listener_of_bytes_negotiates_nothing_and_one_of_http_its_version() {
     let config = authority.client(None, &["http/1.1"]);
     let client = Tls::connect(sidecar.address, "front.test", &config).unwrap();
     assert_eq!(client.alpn().as_deref(), Some("http/1.1"));
+    // The better one of those that both have: HTTP/2, and its first frame is a SETTINGS.
+    let config = authority.client(None, &["http/1.1", "h2"]);
+    let mut client = Tls::connect(sidecar.address, "front.test", &config).unwrap();
+    assert_eq!(client.alpn().as_deref(), Some("h2"));
+    client
+        .send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    assert_eq!(client.take(9).unwrap()[3], 4);
     let nothing = authority.client(None, &["other"]);
     assert!(Tls::connect(sidecar.address, "front.test", &nothing).is_err());
     let bytes = Sidecar::tcp(upstream.address).listener(&listening(&authority, "front"));
