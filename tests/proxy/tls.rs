@@ -2,7 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use hormesis::config::{Inputs, Problem, Source, resolve};
 
 use crate::support::sidecar::{ending, waited};
 use crate::support::tls::{Authority, Tls, echo};
@@ -15,7 +19,7 @@ fn listening(authority: &Authority, name: &str) -> String {
 }
 
 fn trusting(authority: &Authority) -> String {
-    format!("tls = {{ ca = {:?} }}", authority.path("ca.pem"))
+    format!("tls = {{ ca = {} }}", authority.quoted("ca.pem"))
 }
 
 fn authority() -> Authority {
@@ -92,12 +96,7 @@ fn an_upstream_that_is_not_who_it_should_be_is_told_as_502_with_the_reason() {
 
 #[test]
 fn an_upstream_without_tls_is_told_as_such() {
-    let upstream = Serving::answering(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
-    let sidecar = Sidecar::at(format!("https://{}", upstream.address), false);
-    let sidecar = sidecar.upstream("tls = { verify = false }").start();
-    // It waits for the end of a head; anything that is none of TLS will do.
     let scripted = Upstream::scripted();
-    drop(sidecar);
     let sidecar = Sidecar::at(format!("https://{}", scripted.address), false);
     let sidecar = sidecar.upstream("tls = { verify = false }").start();
     let mut client = sidecar.connect();
@@ -130,8 +129,8 @@ fn any_certificate_is_taken_where_the_configuration_says_so_and_another_name_can
     let authority = authority();
     let port = authority.upstream("up", echo).port();
     let named = format!(
-        "tls = {{ ca = {:?}, server_name = \"up.test\" }}",
-        authority.path("ca.pem")
+        "tls = {{ ca = {}, server_name = \"up.test\" }}",
+        authority.quoted("ca.pem")
     );
     for lines in ["tls = { verify = false }", &named] {
         let sidecar = Sidecar::at(format!("https://127.0.0.1:{port}"), false);
@@ -184,9 +183,9 @@ fn only_clients_with_a_known_certificate_are_let_in_where_one_is_required() {
     other.issue("client", &["client"]);
     let upstream = Serving::echo();
     for (auth, without) in [("required", false), ("optional", true)] {
-        let ca = known.path("ca.pem");
+        let ca = known.quoted("ca.pem");
         let tls = known.pair("front");
-        let lines = format!("tls = {{ {tls}, client_ca = {ca:?}, client_auth = \"{auth}\" }}");
+        let lines = format!("tls = {{ {tls}, client_ca = {ca}, client_auth = \"{auth}\" }}");
         let sidecar = Sidecar::to(upstream.address).listener(&lines).start();
         let ask = |identity: Option<&Authority>| {
             // The server's certificate is the known one's, whoever the client is.
@@ -209,11 +208,11 @@ fn the_sidecar_shows_its_own_certificate_where_the_upstream_asks() {
     let authority = authority();
     authority.issue("client", &["client"]);
     let upstream = Serving::echo();
-    let ca = authority.path("ca.pem");
-    let lines = format!("tls = {{ {}, client_ca = {ca:?} }}", authority.pair("up"));
+    let ca = authority.quoted("ca.pem");
+    let lines = format!("tls = {{ {}, client_ca = {ca} }}", authority.pair("up"));
     let behind = Sidecar::to(upstream.address).listener(&lines).start();
     let port = behind.address.port();
-    let shown = format!("tls = {{ ca = {ca:?}, {} }}", authority.pair("client"));
+    let shown = format!("tls = {{ ca = {ca}, {} }}", authority.pair("client"));
     for (lines, status) in [(shown, 200), (trusting(&authority), 502)] {
         let sidecar = Sidecar::at(format!("https://localhost:{port}"), false);
         let sidecar = sidecar.upstream(&lines).start();
@@ -378,19 +377,21 @@ fn a_fragmented_client_hello_is_understood() {
     assert_eq!(client.message().unwrap().text(), "/a");
 }
 
+/// Answers with the host that the client's handshake named.
+fn named(mut wire: Tls) {
+    let request = wire.message();
+    let host = wire.asked_for().unwrap_or_default();
+    if request.is_ok() {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", host.len());
+        wire.send(head + &host).unwrap();
+    }
+}
+
 #[test]
 fn what_passes_through_is_routed_by_the_host_of_its_handshake() {
     let authority = authority();
     authority.issue("one", &["one.test"]);
     authority.issue("two", &["a.two.test"]);
-    fn named(mut wire: Tls) {
-        let request = wire.message();
-        let host = wire.asked_for().unwrap_or_default();
-        if request.is_ok() {
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", host.len());
-            wire.send(head + &host).unwrap();
-        }
-    }
     let one = authority.upstream("one", named);
     let two = authority.upstream("two", named);
     let plain = Serving::echo();
@@ -501,4 +502,212 @@ fn bytes_reach_an_upstream_over_tls_and_large_streams_pass_both_ways() {
     let body = noise(1, 3_000_000);
     client.send(&body);
     assert!(client.take(body.len()) == body);
+}
+
+#[test]
+fn certificates_are_replaced_under_load_and_a_bad_one_keeps_the_old() {
+    let authority = authority();
+    let upstream = Serving::echo();
+    let setting = before_plain(&authority, &upstream);
+    let sidecar = setting.clone().start();
+    let done = AtomicBool::new(false);
+    let config = authority.client(None, &[]);
+    let shown = || {
+        // Without a session to resume, so that a certificate is shown.
+        let client = Tls::connect(sidecar.address, "front.test", &authority.client(None, &[]));
+        client.unwrap().certificate()
+    };
+    let first = shown();
+    let mut kept = Tls::connect(sidecar.address, "front.test", &config).unwrap();
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let mut calls = 0;
+            while !done.load(Ordering::SeqCst) {
+                let mut client = Tls::connect(sidecar.address, "front.test", &config).unwrap();
+                client.send(GET).unwrap();
+                assert_eq!(client.message().unwrap().text(), "/a");
+                calls += 1;
+            }
+            calls
+        });
+        for _ in 0..10 {
+            authority.issue("front", &["front.test"]);
+            sidecar.reload(&setting).unwrap();
+        }
+        done.store(true, Ordering::SeqCst);
+        assert!(load.join().unwrap() > 0);
+    });
+    let last = shown();
+    assert_ne!(first, last);
+    // The client of before knows the sidecar still, on a new connection and on the old one.
+    let client = Tls::connect(sidecar.address, "front.test", &config).unwrap();
+    assert!(client.is_resumed());
+    kept.send(GET).unwrap();
+    assert_eq!(kept.message().unwrap().text(), "/a");
+    authority.write("front.pem", "no certificate");
+    assert!(sidecar.reload(&setting).is_err());
+    assert_eq!(shown(), last);
+}
+
+#[test]
+fn no_session_outlives_a_change_of_who_is_let_in() {
+    let authority = authority();
+    let upstream = Serving::echo();
+    let setting = before_plain(&authority, &upstream);
+    let sidecar = setting.start();
+    let config = authority.client(None, &[]);
+    let ask = || {
+        let mut client = Tls::connect(sidecar.address, "front.test", &config)?;
+        client.send(GET)?;
+        client.message()
+    };
+    assert!(ask().is_ok());
+    let ca = authority.quoted("ca.pem");
+    let tls = format!("tls = {{ {}, client_ca = {ca} }}", authority.pair("front"));
+    let closed = Sidecar::to(upstream.address).listener(&tls);
+    sidecar.reload(&closed).unwrap();
+    assert!(ask().is_err());
+}
+
+#[test]
+fn a_reload_keeps_connections_where_tls_says_the_same_and_not_where_it_changed() {
+    let authority = authority();
+    let upstream = Serving::echo();
+    let behind = Sidecar::to(upstream.address).listener(&listening(&authority, "up"));
+    let behind = behind.start();
+    let endpoint = format!("https://localhost:{}", behind.address.port());
+    let setting = Sidecar::at(endpoint, false).upstream(&trusting(&authority));
+    let sidecar = setting.clone().start();
+    let mut client = sidecar.connect();
+    let mut ask = || {
+        client.send(GET);
+        client.answer().status()
+    };
+    assert_eq!(ask(), 200);
+    sidecar.reload(&setting).unwrap();
+    assert_eq!(ask(), 200);
+    assert_eq!(upstream.connections(), 1);
+    let other = Authority::new();
+    authority.write(
+        "ca.pem",
+        &std::fs::read_to_string(other.path("ca.pem")).unwrap(),
+    );
+    sidecar.reload(&setting).unwrap();
+    assert_eq!(ask(), 502);
+}
+
+#[test]
+fn every_mistake_with_certificates_is_told_at_its_place() {
+    let authority = authority();
+    authority.write("empty.pem", "");
+    let (front, up) = (authority.pair("front"), authority.quoted("up.key"));
+    let (cert, empty) = (authority.quoted("front.pem"), authority.quoted("empty.pem"));
+    let gone = authority.quoted("gone.pem");
+    for (lines, place, says) in [
+        (
+            format!("tls = {{ cert = {cert}, key = {gone} }}"),
+            "key",
+            "cannot read",
+        ),
+        (
+            format!("tls = {{ cert = {cert}, key = {up} }}"),
+            "key",
+            "is not the key of the certificate",
+        ),
+        (
+            format!("tls = {{ cert = {empty}, key = {up} }}"),
+            "cert",
+            "no certificate in PEM form",
+        ),
+        (
+            format!("tls = {{ cert = {cert}, key = {cert} }}"),
+            "key",
+            "no private key",
+        ),
+        (
+            format!("tls = {{ {front}, client_ca = {empty} }}"),
+            "client_ca",
+            "no certificate",
+        ),
+        (
+            format!("tls = {{ {front}, client_auth = \"required\" }}"),
+            "client_auth",
+            "which client",
+        ),
+        (
+            "routes = [{ sni = \"a\", upstream = \"up\" }]".to_owned(),
+            "sni",
+            "without TLS",
+        ),
+    ] {
+        let text = Sidecar::at("http://127.0.0.1:1".to_owned(), false)
+            .listener(&lines)
+            .text();
+        let told = mistakes(&text);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (at, message) = &told[0];
+        assert!(message.contains(says), "{message}");
+        assert!(
+            text[..*at].trim_end().ends_with(&format!("{place} =")),
+            "{lines}: {at}"
+        );
+    }
+    for (scheme, lines, says) in [
+        ("http", "tls = {}", "plain text"),
+        ("https", "tls = { cert = 'x' }", "needs its key"),
+        (
+            "https",
+            "tls = { verify = false, server_name = \"a b\" }",
+            "neither a DNS name",
+        ),
+    ] {
+        let endpoint = format!("{scheme}://127.0.0.1:1");
+        let told = mistakes(&Sidecar::at(endpoint, false).upstream(lines).text());
+        assert!(told.len() == 1 && told[0].1.contains(says), "{told:?}");
+    }
+}
+
+/// The place and the words of each problem.
+fn mistakes(text: &str) -> Vec<(usize, String)> {
+    let environment = |_: &str| None;
+    let source = Arc::new(Source::new("test.toml", text));
+    let problems = resolve(&[source], &Inputs::new(&environment)).unwrap_err();
+    let place = |it: &Problem| it.place.as_ref().map_or(0, |place| place.span.start);
+    problems
+        .iter()
+        .map(|it| (place(it), it.message.clone()))
+        .collect()
+}
+
+#[test]
+fn what_is_dangerous_or_near_its_end_is_warned_of() {
+    let authority = authority();
+    authority.issue_until("old", &["front.test"], 2020);
+    let sidecar = Sidecar::at("https://127.0.0.1:1".to_owned(), false)
+        .upstream("tls = { verify = false }")
+        .listener(&listening(&authority, "old"));
+    let environment = |_: &str| None;
+    let source = Arc::new(Source::new("test.toml", sidecar.text()));
+    let resolved = resolve(&[source], &Inputs::new(&environment)).unwrap();
+    let warnings: Vec<_> = resolved
+        .warnings
+        .iter()
+        .map(|it| it.message.as_str())
+        .collect();
+    assert!(
+        warnings.iter().any(|it| it.contains("has expired")),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings
+            .iter()
+            .any(|it| it.contains("any certificate is taken")),
+        "{warnings:?}"
+    );
+    let watched = &resolved.snapshot.watched;
+    assert_eq!(
+        *watched,
+        [authority.path("old.key"), authority.path("old.pem")]
+    );
+    assert!(!format!("{:?}", resolved.snapshot).contains("PRIVATE"));
 }

@@ -49,6 +49,11 @@ impl Authority {
         self.directory.path().join(name)
     }
 
+    /// A file's path as a configuration writes it.
+    pub(crate) fn quoted(&self, name: &str) -> String {
+        format!("'{}'", self.path(name).display())
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
     }
@@ -75,11 +80,9 @@ impl Authority {
 
     /// `cert = …, key = …` of a configuration.
     pub(crate) fn pair(&self, name: &str) -> String {
-        let (cert, key) = (
-            self.path(&format!("{name}.pem")),
-            self.path(&format!("{name}.key")),
-        );
-        format!("cert = {cert:?}, key = {key:?}")
+        let cert = self.quoted(&format!("{name}.pem"));
+        let key = self.quoted(&format!("{name}.key"));
+        format!("cert = {cert}, key = {key}")
     }
 
     fn roots(&self) -> RootCertStore {
@@ -186,6 +189,14 @@ impl Tls {
         };
         let alpn = stream.conn.alpn_protocol();
         alpn.map(|it| String::from_utf8_lossy(it).into_owned())
+    }
+
+    /// What the server has shown.
+    pub(crate) fn certificate(&self) -> Vec<u8> {
+        let Self::Client(stream) = self else {
+            panic!("a server")
+        };
+        stream.conn.peer_certificates().unwrap()[0].to_vec()
     }
 
     pub(crate) fn is_resumed(&self) -> bool {
