@@ -22,10 +22,7 @@ mod patience;
 mod positions;
 mod proxy_protocol;
 mod reload;
-<<<<<<< HEAD
-=======
 mod retries;
->>>>>>> main
 mod revocation;
 mod smuggling;
 mod streams;

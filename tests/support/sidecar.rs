@@ -25,17 +25,10 @@ pub(crate) struct Sidecar {
     protocol: &'static str,
     rules: String,
     tables: String,
-<<<<<<< HEAD
-    first: String,
-    bind: &'static str,
-    upstream: String,
-    listener: String,
-=======
     upstream: String,
     listener: String,
     first: String,
     bind: &'static str,
->>>>>>> main
     workers: usize,
 }
 
@@ -51,17 +44,10 @@ impl Sidecar {
             protocol: "http",
             rules: String::new(),
             tables: String::new(),
-<<<<<<< HEAD
-            first: String::new(),
-            bind: "127.0.0.1:0",
-            upstream: String::new(),
-            listener: String::new(),
-=======
             upstream: String::new(),
             listener: String::new(),
             first: String::new(),
             bind: "127.0.0.1:0",
->>>>>>> main
             workers: 1,
         }
     }
