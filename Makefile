@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test unit e2e e2e-lock lint fmt docs bench fuzz-smoke clean
+.PHONY: help setup demo build test unit e2e e2e-lock lint fmt docs bench bench-peers fuzz-smoke clean
 
 CARGO ?= cargo
 # Keyword arguments for a part of the end-to-end tests: make e2e ARGS="-k redis"
@@ -53,6 +53,11 @@ docs: ## write the generated pages under docs/, then the library's documentation
 
 bench: ## time the hot paths (ARGS=decide for a part)
 	$(CARGO) bench --locked --bench hot_paths -- $(ARGS)
+
+bench-peers: ## beside nginx, HAProxy and Envoy, 20 minutes (ARGS="--only http --rounds 3")
+	$(CARGO) build --release --locked
+	env $$(benches/peers/setup.sh) HORMESIS_BIN=$${HORMESIS_BIN:-target/release/hormesis} \
+	  python3 benches/peers/peers.py $(ARGS)
 
 fuzz-smoke: ## a minute of each fuzz target (needs cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is not installed (cargo install cargo-fuzz)" >&2; exit 1; }

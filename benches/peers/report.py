@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Renders results: a Markdown table with a verdict for each bar, plots, and docs/performance.md.
+
+    report.py out/peers.json                  the table
+    report.py --write-docs out/peers.json     the table and plots into docs/performance.md
+"""
+
+import argparse
+import json
+import math
+import statistics
+from pathlib import Path
+
+from plots import plot
+from rows import ROWS
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
+PEERS = ("nginx", "haproxy", "envoy")
+# Rows whose figures are drawn, by the plot they share.
+PLOTS = {
+    "peers-cpu": ("CPU time a request, beside the best peer", ["http", "post", "tcp_p1", "tcp_p16", "h2", "mix", "tls", "grpc"]),
+    "peers-streams": ("Streams and bulk, beside the best peer", ["sse", "large"]),
+}
+
+
+def middle(runs, value):
+    figures = [run[value] for run in runs if not math.isnan(run[value])]
+    return statistics.median(figures) if figures else math.nan
+
+
+def spread(runs, value):
+    figures = [run[value] for run in runs]
+    return min(figures), max(figures)
+
+
+def by_name(name):
+    return next(row for row in ROWS if row.name == name)
+
+
+def figure(report, row, proxy):
+    """The median of one proxy on one row; `row:proxy` names another row's."""
+    if ":" in proxy:
+        name, _, proxy = proxy.partition(":")
+        row = by_name(name)
+    runs = report["rows"].get(row.name, {}).get(proxy)
+    return middle(runs, row.value) if runs else math.nan
+
+
+def judged(report, row, bar):
+    """What the bar asks, what was reached, and whether it holds; `None` where it cannot be told."""
+    ours = figure(report, row, row.ours)
+    if bar is None:
+        return "", "", None
+    if not math.isnan(bar.limit):
+        return f"≤ {bar.limit:g}", number(ours), None if math.isnan(ours) else ours <= bar.limit
+    others = [it for it in (figure(report, row, name) for name in bar.beside) if not math.isnan(it)]
+    if not others or math.isnan(ours) or min(others) <= 0:
+        return f"≤ {bar.ratio:g} ×", "–", None
+    ratio = ours / min(others)
+    return f"≤ {bar.ratio:g} ×", f"{ratio:.2f} ×", ratio <= bar.ratio
+
+
+def number(value):
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def verdict(holds):
+    return {True: "holds", False: "**misses**", None: "–"}[holds]
+
+
+def table(report):
+    lines = [
+        "| work | unit | nginx | HAProxy | Envoy | hormesis | lowest – highest | must | reached | | aim | reached | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in ROWS:
+        results = report["rows"].get(row.name)
+        if not results or row.ours not in results:
+            continue
+        suffix = "/2" if row.ours.endswith("/2") else ""
+        peers = [number(figure(report, row, name + suffix)) for name in PEERS]
+        low, high = spread(results[row.ours], row.value)
+        cells = [row.title, row.unit, *peers, number(figure(report, row, row.ours)), f"{number(low)} – {number(high)}"]
+        for bar in (row.must, row.aim):
+            asked, reached, holds = judged(report, row, bar)
+            cells += [asked, reached, verdict(holds)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def caption(report):
+    machine = report["machine"]
+    return (
+        f"{report['rounds']} rounds of {report['seconds']} s on {machine['cores']} cores ({machine['cpu']}), Linux "
+        f"{machine['kernel']}; medians. Ratios are to the best of the named peers in this run."
+    )
+
+
+def drawings(report):
+    """Name of each plot that there are figures for, its title and text."""
+    for name, (title, rows) in PLOTS.items():
+        groups = []
+        for row in map(by_name, rows):
+            bars = [(it, figure(report, row, it)) for it in (*PEERS, row.ours)]
+            bars = [(who, value) for who, value in bars if not math.isnan(value)]
+            peers = [value for who, value in bars if who in PEERS]
+            if peers and any(who == row.ours for who, _ in bars):
+                groups.append((row.title, row.unit, [(who, value, value / min(peers)) for who, value in bars]))
+        if groups:
+            yield name, title, plot(title, groups)
+
+
+def write_docs(report):
+    page = DOCS / "performance.md"
+    text = page.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    parts = [BEGIN, "", caption(report), "", table(report), ""]
+    for name, title, svg in drawings(report):
+        (DOCS / "img").mkdir(exist_ok=True)
+        (DOCS / "img" / f"{name}.svg").write_text(svg)
+        parts += [f"![{title}](img/{name}.svg)", ""]
+    page.write_text(before + "\n".join([*parts, END]) + after)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--write-docs", action="store_true")
+    args = parser.parse_args()
+    report = json.loads(args.results.read_text())
+    print(table(report))
+    if args.write_docs:
+        write_docs(report)
+
+
+if __name__ == "__main__":
+    main()
