@@ -160,6 +160,10 @@ fn every_mistake_with_certificates_is_told_at_its_place() {
             "{lines}: {at}"
         );
     }
+}
+
+#[test]
+fn every_mistake_with_the_tls_of_an_upstream_is_told() {
     for (scheme, lines, says) in [
         ("http", "tls = {}", "plain text"),
         ("https", "tls = { cert = 'x' }", "needs its key"),
