@@ -18,7 +18,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use super::{Message, PATIENCE};
+use super::{Message, PATIENCE, Serving, Sidecar};
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
@@ -301,4 +301,27 @@ pub(crate) fn echo(mut wire: Tls) {
             return;
         }
     }
+}
+
+/// A listener's lines.
+pub(crate) fn listening(authority: &Authority, name: &str) -> String {
+    format!("tls = {{ {} }}", authority.pair(name))
+}
+
+/// An upstream's lines.
+pub(crate) fn trusting(authority: &Authority) -> String {
+    format!("tls = {{ ca = {} }}", authority.quoted("ca.pem"))
+}
+
+/// With a certificate for either side.
+pub(crate) fn authority() -> Authority {
+    let authority = Authority::new();
+    authority.issue("front", &["front.test"]);
+    authority.issue("up", &["localhost", "up.test"]);
+    authority
+}
+
+/// A sidecar with TLS before an upstream without.
+pub(crate) fn before_plain(authority: &Authority, upstream: &Serving) -> Sidecar {
+    Sidecar::to(upstream.address).listener(&listening(authority, "front"))
 }
