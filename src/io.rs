@@ -451,6 +451,19 @@ impl Stream {
         }
     }
 
+    /// Whether bytes of the peer wait in the system that the runtime has not told of yet: asked where
+    /// a connection is about to be closed as idle, which would reset them. What is carried by another
+    /// connection cannot tell.
+    pub fn has_unseen_input(&self) -> bool {
+        let mut room = [0];
+        let peeked = match &*self.0.borrow() {
+            Socket::Tcp(stream) => peek(stream, &mut room),
+            Socket::Unix(stream) => peek(stream, &mut room),
+            Socket::Over(_) => return false,
+        };
+        peeked.is_ok_and(|count| count > 0)
+    }
+
     /// Reads past bytes that were shown.
     pub async fn skip(&self, mut count: usize) -> io::Result<()> {
         let mut part = [0; 256];

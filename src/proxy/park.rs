@@ -118,7 +118,10 @@ impl Place<'_> {
                     Poll::Ready(true)
                 }
                 Poll::Ready(Err(_)) => Poll::Ready(false),
-                Poll::Pending if closed || entry.expired => Poll::Ready(false),
+                // What the runtime has not heard of yet has come in, too.
+                Poll::Pending if (closed || entry.expired) && !stream.has_unseen_input() => {
+                    Poll::Ready(false)
+                }
                 Poll::Pending => {
                     match &mut entry.waker {
                         Some(waker) => waker.clone_from(context.waker()),

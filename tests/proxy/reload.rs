@@ -139,7 +139,7 @@ fn a_bad_configuration_changes_nothing() {
 fn a_removed_listener_ends_its_connections_when_they_are_idle() {
     let upstream = Upstream::scripted();
     let front = Sidecar::before(&upstream);
-    let sidecar = front.clone().with(SIDE).workers(2).start();
+    let sidecar = front.clone().with(SIDE).start();
     let side = sidecar.address_of("side");
     let mut idle = Wire::connect(side);
     idle.send(GET);
