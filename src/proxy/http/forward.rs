@@ -114,13 +114,13 @@ impl Outgoing {
 pub(super) async fn forward(
     call: &mut InFlight<'_>,
     buffer: &mut Buffer,
-    head: Request,
+    head: &Request,
     asked: Asked,
     continued: bool,
 ) -> Result<Next, Failure> {
     let idempotent = head.is_idempotent(buffer);
-    let idle = idle_of(call, &head, buffer);
-    let outgoing = Outgoing::prepare(call, buffer, &head, continued);
+    let idle = idle_of(call, head, buffer);
+    let outgoing = Outgoing::prepare(call, buffer, head, continued);
     let head_len = outgoing.in_buffer();
     let mut stages = request_stages(call, head.framing);
     let mut scanner = BodyScanner::new(head.framing);
