@@ -39,7 +39,9 @@ fn a_megabyte_passes_unchanged_with_tls_on_both_sides() {
 fn an_upstream_that_is_not_who_it_should_be_is_told_as_502_with_the_reason() {
     let (known, other) = (authority(), authority());
     known.issue_until("old", &["localhost"], 2020);
+    known.issue_as("root", &["localhost"], 2100, true);
     for (authority, name, host, reason) in [
+        (&known, "root", "localhost", "an authority's (CA:TRUE)"),
         (
             &known,
             "old",

@@ -64,8 +64,16 @@ impl Authority {
     }
 
     pub(crate) fn issue_until(&self, name: &str, hosts: &[&str], year: i32) {
+        self.issue_as(name, hosts, year, false);
+    }
+
+    /// The same; `authority`: one that may sign others.
+    pub(crate) fn issue_as(&self, name: &str, hosts: &[&str], year: i32, authority: bool) {
         let hosts: Vec<String> = hosts.iter().map(|it| (*it).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
+        if authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         params.extended_key_usages = vec![
