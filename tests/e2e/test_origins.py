@@ -118,7 +118,6 @@ def test_a_client_that_sends_nonsense(sidecar, upstream):
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ):
         with Connection(it.port) as connection:
             connection.send(request)
@@ -126,6 +125,9 @@ def test_a_client_that_sends_nonsense(sidecar, upstream):
             assert 400 <= answer.status < 502, request
             assert answer.origin in ("downstream", "proxy"), request
             assert connection.receive() == b"", "the connection is closed"
+    with Connection(it.port) as connection:
+        connection.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        assert connection.receive() == b"", "a TLS handshake is not answered in plain text"
     assert upstream.requests() == []
     assert counted(it, "injected") == 0
 
