@@ -276,6 +276,8 @@ fn a_second_signal_ends_a_drain_with_its_own_code() {
         busy.signal(Signal::TERM);
         wait_for(&mut busy.told, "draining");
         busy.signal(signal);
+        // Said last, and read all the same.
+        wait_for(&mut busy.told, "second signal");
         assert_eq!(busy.code(), Some(code));
     }
 }

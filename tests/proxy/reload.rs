@@ -165,7 +165,11 @@ fn a_removed_listener_ends_its_connections_when_they_are_idle() {
         std::net::TcpStream::connect(side).is_err()
     });
     // The other one has noticed nothing.
-    sidecar.call(&upstream, GET).1.send(OK);
+    let mut client = sidecar.connect();
+    client.send(GET);
+    server.request();
+    server.send(OK);
+    assert_eq!(client.answer().text(), "ok");
 }
 
 #[test]
