@@ -55,7 +55,7 @@ pub enum UpstreamHttpConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamTlsConfig {
     /// Certificates of the authorities that are trusted, in place of the system's; also a
-    /// self-signed certificate of the upstream's own.
+    /// self-signed certificate of the upstream's own, where that says CA:FALSE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// What the upstream is shown where it asks for a client certificate, with its chain.

@@ -61,6 +61,13 @@ impl Trailers {
         }
         out.extend_from_slice(b"\r\n");
     }
+
+    /// The same, by itself.
+    pub fn to_end(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.0.len() + 2);
+        self.end(&mut out);
+        out
+    }
 }
 
 fn is_allowed(line: &[u8]) -> bool {

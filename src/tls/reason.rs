@@ -64,6 +64,10 @@ fn of_certificate(error: &CertificateError) -> String {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "its certificate is self-signed, or signed by no authority that is trusted".to_owned()
         }
+        // webpki has no public name for it among rustls' errors.
+        CertificateError::Other(error) if error.to_string().contains("CaUsedAsEndEntity") => {
+            "its certificate is an authority's (CA:TRUE), which stands for no server".to_owned()
+        }
         other => format!("its certificate is not to be trusted: {other}"),
     }
 }

@@ -114,6 +114,9 @@ fn every_example_of_the_documentation_is_fine() {
     let mut pages = files_below("docs", "md");
     pages.push(root().join("README.md"));
     pages.extend(files_below("src/protocol/docs", "md"));
+    // The files that examples with TLS name.
+    let pair = rcgen::generate_simple_self_signed(vec!["llm.internal".to_owned()]).unwrap();
+    let (cert, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
     let mut wrong = Vec::new();
     let mut count = 0;
     for path in pages {
@@ -122,6 +125,9 @@ fn every_example_of_the_documentation_is_fine() {
             let example = block.split("```").next().unwrap();
             let sandbox = Sandbox::new();
             sandbox.write("hormesis.toml", completed(example));
+            for (name, text) in [("ca.pem", &cert), ("front.pem", &cert), ("front.key", &key)] {
+                sandbox.write(name, text);
+            }
             let told = sandbox.run(&["check", "hormesis.toml"]);
             if !told.starts_with("exit code: 0") {
                 wrong.push(format!("{}:\n{example}\n{told}", path.display()));

@@ -120,7 +120,8 @@ fn a_client_that_leaves_in_the_middle_frees_the_upstream() {
     let sending = thread::spawn(move || {
         let first = [head(1 << 30), vec![b'x'; 1 << 20]].concat();
         stream.write_all(&first)?;
-        (0..1023).try_for_each(|_| stream.write_all(&[b'x'; 1 << 20]))
+        let block = vec![b'x'; 1 << 20];
+        (0..1023).try_for_each(|_| stream.write_all(&block))
     });
     client.take(1 << 20);
     drop(client);

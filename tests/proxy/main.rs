@@ -30,6 +30,7 @@ mod strictness;
 mod tcp;
 mod tcp_faults;
 mod tls;
+mod tls_settings;
 mod trailers;
 mod transparency;
 mod workers;

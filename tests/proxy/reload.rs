@@ -212,9 +212,6 @@ fn a_listener_that_moves_keeps_its_numbers_on_a_new_socket() {
     let mut client = Wire::connect(sidecar.address_of("front"));
     client.send(GET);
     assert_eq!(client.answer().status(), 503);
-    eventually("nobody listens there", || {
-        std::net::TcpStream::connect(sidecar.address).is_err()
-    });
 }
 
 #[test]

@@ -91,7 +91,11 @@ fn not_after_an_injected_failure() {
             server.head();
             server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         }
-        client.rest();
+        if fault.contains("abort") {
+            assert_eq!(client.answer().status(), 503);
+        } else {
+            client.rest();
+        }
         upstream.is_untouched();
     }
 }

@@ -5,30 +5,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::sidecar::{ending, waited};
-use crate::support::tls::{Authority, Tls, echo};
+use crate::support::tls::{Authority, Tls, authority, before_plain, echo, listening, trusting};
 use crate::support::{End, Serving, Sidecar, Upstream, noise};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-
-fn listening(authority: &Authority, name: &str) -> String {
-    format!("tls = {{ {} }}", authority.pair(name))
-}
-
-fn trusting(authority: &Authority) -> String {
-    format!("tls = {{ ca = {:?} }}", authority.path("ca.pem"))
-}
-
-fn authority() -> Authority {
-    let authority = Authority::new();
-    authority.issue("front", &["front.test"]);
-    authority.issue("up", &["localhost", "up.test"]);
-    authority
-}
-
-/// A sidecar with TLS before an upstream without.
-fn before_plain(authority: &Authority, upstream: &Serving) -> Sidecar {
-    Sidecar::to(upstream.address).listener(&listening(authority, "front"))
-}
 
 #[test]
 fn a_megabyte_passes_unchanged_with_tls_on_both_sides() {
@@ -59,7 +39,9 @@ fn a_megabyte_passes_unchanged_with_tls_on_both_sides() {
 fn an_upstream_that_is_not_who_it_should_be_is_told_as_502_with_the_reason() {
     let (known, other) = (authority(), authority());
     known.issue_until("old", &["localhost"], 2020);
+    known.issue_as("root", &["localhost"], 2100, true);
     for (authority, name, host, reason) in [
+        (&known, "root", "localhost", "an authority's (CA:TRUE)"),
         (
             &known,
             "old",
@@ -92,12 +74,7 @@ fn an_upstream_that_is_not_who_it_should_be_is_told_as_502_with_the_reason() {
 
 #[test]
 fn an_upstream_without_tls_is_told_as_such() {
-    let upstream = Serving::answering(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
-    let sidecar = Sidecar::at(format!("https://{}", upstream.address), false);
-    let sidecar = sidecar.upstream("tls = { verify = false }").start();
-    // It waits for the end of a head; anything that is none of TLS will do.
     let scripted = Upstream::scripted();
-    drop(sidecar);
     let sidecar = Sidecar::at(format!("https://{}", scripted.address), false);
     let sidecar = sidecar.upstream("tls = { verify = false }").start();
     let mut client = sidecar.connect();
@@ -130,8 +107,8 @@ fn any_certificate_is_taken_where_the_configuration_says_so_and_another_name_can
     let authority = authority();
     let port = authority.upstream("up", echo).port();
     let named = format!(
-        "tls = {{ ca = {:?}, server_name = \"up.test\" }}",
-        authority.path("ca.pem")
+        "tls = {{ ca = {}, server_name = \"up.test\" }}",
+        authority.quoted("ca.pem")
     );
     for lines in ["tls = { verify = false }", &named] {
         let sidecar = Sidecar::at(format!("https://127.0.0.1:{port}"), false);
@@ -184,9 +161,9 @@ fn only_clients_with_a_known_certificate_are_let_in_where_one_is_required() {
     other.issue("client", &["client"]);
     let upstream = Serving::echo();
     for (auth, without) in [("required", false), ("optional", true)] {
-        let ca = known.path("ca.pem");
+        let ca = known.quoted("ca.pem");
         let tls = known.pair("front");
-        let lines = format!("tls = {{ {tls}, client_ca = {ca:?}, client_auth = \"{auth}\" }}");
+        let lines = format!("tls = {{ {tls}, client_ca = {ca}, client_auth = \"{auth}\" }}");
         let sidecar = Sidecar::to(upstream.address).listener(&lines).start();
         let ask = |identity: Option<&Authority>| {
             // The server's certificate is the known one's, whoever the client is.
@@ -209,11 +186,11 @@ fn the_sidecar_shows_its_own_certificate_where_the_upstream_asks() {
     let authority = authority();
     authority.issue("client", &["client"]);
     let upstream = Serving::echo();
-    let ca = authority.path("ca.pem");
-    let lines = format!("tls = {{ {}, client_ca = {ca:?} }}", authority.pair("up"));
+    let ca = authority.quoted("ca.pem");
+    let lines = format!("tls = {{ {}, client_ca = {ca} }}", authority.pair("up"));
     let behind = Sidecar::to(upstream.address).listener(&lines).start();
     let port = behind.address.port();
-    let shown = format!("tls = {{ ca = {ca:?}, {} }}", authority.pair("client"));
+    let shown = format!("tls = {{ ca = {ca}, {} }}", authority.pair("client"));
     for (lines, status) in [(shown, 200), (trusting(&authority), 502)] {
         let sidecar = Sidecar::at(format!("https://localhost:{port}"), false);
         let sidecar = sidecar.upstream(&lines).start();
@@ -245,6 +222,14 @@ fn a_listener_of_bytes_negotiates_nothing_and_one_of_http_its_version() {
     let config = authority.client(None, &["http/1.1"]);
     let client = Tls::connect(sidecar.address, "front.test", &config).unwrap();
     assert_eq!(client.alpn().as_deref(), Some("http/1.1"));
+    // The better one of those that both have: HTTP/2, and its first frame is a SETTINGS.
+    let config = authority.client(None, &["http/1.1", "h2"]);
+    let mut client = Tls::connect(sidecar.address, "front.test", &config).unwrap();
+    assert_eq!(client.alpn().as_deref(), Some("h2"));
+    client
+        .send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    assert_eq!(client.take(9).unwrap()[3], 4);
     let nothing = authority.client(None, &["other"]);
     assert!(Tls::connect(sidecar.address, "front.test", &nothing).is_err());
     let bytes = Sidecar::tcp(upstream.address).listener(&listening(&authority, "front"));
@@ -370,19 +355,21 @@ fn a_fragmented_client_hello_is_understood() {
     assert_eq!(client.message().unwrap().text(), "/a");
 }
 
+/// Answers with the host that the client's handshake named.
+fn named(mut wire: Tls) {
+    let request = wire.message();
+    let host = wire.asked_for().unwrap_or_default();
+    if request.is_ok() {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", host.len());
+        wire.send(head + &host).unwrap();
+    }
+}
+
 #[test]
 fn what_passes_through_is_routed_by_the_host_of_its_handshake() {
     let authority = authority();
     authority.issue("one", &["one.test"]);
     authority.issue("two", &["a.two.test"]);
-    fn named(mut wire: Tls) {
-        let request = wire.message();
-        let host = wire.asked_for().unwrap_or_default();
-        if request.is_ok() {
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", host.len());
-            wire.send(head + &host).unwrap();
-        }
-    }
     let one = authority.upstream("one", named);
     let two = authority.upstream("two", named);
     let plain = Serving::echo();

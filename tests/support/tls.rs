@@ -18,7 +18,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use super::{Message, PATIENCE};
+use super::{Message, PATIENCE, Serving, Sidecar};
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
@@ -49,6 +49,11 @@ impl Authority {
         self.directory.path().join(name)
     }
 
+    /// A file's path as a configuration writes it.
+    pub(crate) fn quoted(&self, name: &str) -> String {
+        format!("'{}'", self.path(name).display())
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
     }
@@ -59,8 +64,16 @@ impl Authority {
     }
 
     pub(crate) fn issue_until(&self, name: &str, hosts: &[&str], year: i32) {
+        self.issue_as(name, hosts, year, false);
+    }
+
+    /// The same; `authority`: one that may sign others.
+    pub(crate) fn issue_as(&self, name: &str, hosts: &[&str], year: i32, authority: bool) {
         let hosts: Vec<String> = hosts.iter().map(|it| (*it).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
+        if authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         params.extended_key_usages = vec![
@@ -75,11 +88,9 @@ impl Authority {
 
     /// `cert = …, key = …` of a configuration.
     pub(crate) fn pair(&self, name: &str) -> String {
-        let (cert, key) = (
-            self.path(&format!("{name}.pem")),
-            self.path(&format!("{name}.key")),
-        );
-        format!("cert = {cert:?}, key = {key:?}")
+        let cert = self.quoted(&format!("{name}.pem"));
+        let key = self.quoted(&format!("{name}.key"));
+        format!("cert = {cert}, key = {key}")
     }
 
     fn roots(&self) -> RootCertStore {
@@ -188,6 +199,14 @@ impl Tls {
         alpn.map(|it| String::from_utf8_lossy(it).into_owned())
     }
 
+    /// What the server has shown.
+    pub(crate) fn certificate(&self) -> Vec<u8> {
+        let Self::Client(stream) = self else {
+            panic!("a server")
+        };
+        stream.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+
     pub(crate) fn is_resumed(&self) -> bool {
         let Self::Client(stream) = self else {
             return false;
@@ -290,4 +309,27 @@ pub(crate) fn echo(mut wire: Tls) {
             return;
         }
     }
+}
+
+/// A listener's lines.
+pub(crate) fn listening(authority: &Authority, name: &str) -> String {
+    format!("tls = {{ {} }}", authority.pair(name))
+}
+
+/// An upstream's lines.
+pub(crate) fn trusting(authority: &Authority) -> String {
+    format!("tls = {{ ca = {} }}", authority.quoted("ca.pem"))
+}
+
+/// With a certificate for either side.
+pub(crate) fn authority() -> Authority {
+    let authority = Authority::new();
+    authority.issue("front", &["front.test"]);
+    authority.issue("up", &["localhost", "up.test"]);
+    authority
+}
+
+/// A sidecar with TLS before an upstream without.
+pub(crate) fn before_plain(authority: &Authority, upstream: &Serving) -> Sidecar {
+    Sidecar::to(upstream.address).listener(&listening(authority, "front"))
 }

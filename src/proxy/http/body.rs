@@ -114,8 +114,7 @@ pub(super) async fn pass(
         (ready, taken) = (scanned.raw, scanned.wire);
     }
     if !trailers.is_empty() {
-        let mut end = Vec::new();
-        trailers.end(&mut end);
+        let end = trailers.to_end();
         let write = patience::write(client, &end, &[], patience);
         beside.with(write).await?.map_err(Failure::of_client)?;
     }

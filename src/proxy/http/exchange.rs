@@ -32,8 +32,8 @@ pub(super) struct Asked {
 }
 
 /// Serves one call; its head stands at the start of `buffer`.
-pub(super) async fn exchange(session: &Session, buffer: &mut Buffer, head: Request) -> Next {
-    let mut call = begin(session, buffer, &head);
+pub(super) async fn exchange(session: &Session, buffer: &mut Buffer, head: &Request) -> Next {
+    let mut call = begin(session, buffer, head);
     let asked = Asked {
         minor: head.minor,
         keep: head.keep_alive,
@@ -88,7 +88,7 @@ fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s
 async fn run(
     call: &mut InFlight<'_>,
     buffer: &mut Buffer,
-    head: Request,
+    head: &Request,
     asked: Asked,
 ) -> Result<Next, Failure> {
     if call.generation.snapshot.listeners[call.listener]
@@ -102,17 +102,18 @@ async fn run(
         let observe = call.generation.snapshot.listeners[call.listener].observe;
         let watched = call.generation.snapshot.rules.listener(call.listener);
         if observe.model || watched.is_some_and(|rules| !rules.is_empty()) {
-            continued = ask_rules(call, dialect, &head, buffer, observe).await?;
+            continued = ask_rules(call, dialect, head, buffer, observe).await?;
         }
     }
     if call.decided.is_some() {
         for phase in [Phase::RequestHead, Phase::Connect, Phase::BeforeUpstream] {
             if let Some((step, planned)) = enter(call, phase, Some(&mut *buffer), false).await? {
-                return end_by_rule(call, step, &planned, asked, Some((buffer, &head))).await;
+                return end_by_rule(call, step, &planned, asked, Some((buffer, head))).await;
             }
         }
     }
-    forward(call, buffer, head, asked, continued).await
+    // A call that waits in a rule's delay has no use yet for what forwarding needs.
+    Box::pin(forward(call, buffer, head, asked, continued)).await
 }
 
 /// Carries out one phase of the plan, unless the client leaves meanwhile.

@@ -114,14 +114,13 @@ impl Outgoing {
 pub(super) async fn forward(
     call: &mut InFlight<'_>,
     buffer: &mut Buffer,
-    head: Request,
+    head: &Request,
     asked: Asked,
     continued: bool,
 ) -> Result<Next, Failure> {
     let idempotent = head.is_idempotent(buffer);
-    let limit = call.generation.snapshot.limits.body_idle;
-    let idle = patience::of_body(head.framing, head.fields(buffer), limit);
-    let outgoing = Outgoing::prepare(call, buffer, &head, continued);
+    let idle = idle_of(call, head, buffer);
+    let outgoing = Outgoing::prepare(call, buffer, head, continued);
     let head_len = outgoing.in_buffer();
     let mut stages = request_stages(call, head.framing);
     let mut scanner = BodyScanner::new(head.framing);
@@ -192,6 +191,12 @@ fn is_safe_again(failure: &Failure, refusable: bool, may_retry: bool) -> bool {
     }
 }
 
+/// How long the request's body may rest on its way.
+fn idle_of(call: &InFlight<'_>, head: &Request, buffer: &[u8]) -> Option<Duration> {
+    let limit = call.generation.snapshot.limits.body_idle;
+    patience::of_body(head.framing, head.fields(buffer), limit)
+}
+
 /// A head and the part of its body that goes with it, for as long as they may be sent again.
 struct Message {
     outgoing: Outgoing,
@@ -231,13 +236,11 @@ impl Message {
         buffer: &[u8],
         limit: Option<Duration>,
     ) -> io::Result<()> {
-        match &self.apart {
-            Some(bytes) => patience::write(stream, bytes, &[], limit).await,
-            None => {
-                let body = self.with_head;
-                self.outgoing.send(stream, buffer, body, limit).await
-            }
+        if let Some(bytes) = &self.apart {
+            return patience::write(stream, bytes, &[], limit).await;
         }
+        let body = self.with_head;
+        self.outgoing.send(stream, buffer, body, limit).await
     }
 }
 

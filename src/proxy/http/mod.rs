@@ -93,7 +93,7 @@ async fn calls(session: &Session, opening: &mut Opening) -> Next {
         let next = match came {
             Ok(Came::Head(head)) => {
                 *opening = Opening::Http1;
-                exchange::exchange(session, &mut buffer, head).await
+                exchange::exchange(session, &mut buffer, &head).await
             }
             Ok(Came::Nothing) => return Next::Keep,
             Ok(Came::Closed) => return Next::Close,
@@ -127,7 +127,7 @@ pub(super) async fn single(
             .and_then(|head| head.ok_or(HeadError::Malformed("head")))
     };
     let next = match parsed {
-        Ok(head) => exchange::exchange(session, &mut buffer, head).await,
+        Ok(head) => exchange::exchange(session, &mut buffer, &head).await,
         Err(error) => exchange::refuse(session, &Failure::ClientHead(error)).await,
     };
     if next == Next::Close {

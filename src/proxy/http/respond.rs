@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::call::{Phase, Side};
 use crate::effect::{Effect, NotApplicable};
 use crate::http1::{BodyScanner, Framing, Persistence, Response};
-use crate::io::{Buffer, Stream};
+use crate::io::Buffer;
 use crate::protocol::{Framer, ResponseHead, is_encoded};
 use crate::proxy::call::InFlight;
 use crate::proxy::execution::acts_on_body;
@@ -48,8 +48,7 @@ pub(super) async fn respond(
     }
     let mut framer = framer(call, &head, &buffer);
     let mut stages = response_stages(call, &head, &buffer, &mut framer);
-    let limit = call.generation.snapshot.limits.body_idle;
-    let patience = patience::of_body(head.framing, head.fields(&buffer), limit);
+    let patience = patience_of(call, &head, &buffer);
     let shape = shape(&head, asked, stages.as_ref(), patience);
     if stages.is_none() && shape.outlet == Outlet::Raw && head.framing == Framing::Chunked {
         // For an HTTP/1.0 client, which knows no chunks.
@@ -68,8 +67,7 @@ pub(super) async fn respond(
     );
     let result = if let Some(stages) = stages {
         call.status = Some(head.status);
-        let client = &call.session.client;
-        to_client(write_head(client, &head_bytes, &mut buffer, patience)).await?;
+        to_client(write_head(call, &head_bytes, &mut buffer, patience)).await?;
         staged(
             call,
             connection,
@@ -97,12 +95,22 @@ pub(super) async fn respond(
     if let Some(seconds) = head.keep_for {
         connection.kept_for(seconds);
     }
-    let next = match result {
+    Ok((after(result, keep), reusable))
+}
+
+/// What becomes of the client's connection.
+fn after(passed: Passed, keep: bool) -> Next {
+    match passed {
         Passed::Whole { .. } if keep => Next::Keep,
         Passed::Whole { .. } | Passed::Closed => Next::Close,
         Passed::Reset => Next::Reset,
-    };
-    Ok((next, reusable))
+    }
+}
+
+/// How long the client may take nothing of the answer.
+fn patience_of(call: &InFlight<'_>, head: &Response, buffer: &[u8]) -> Option<Duration> {
+    let limit = call.generation.snapshot.limits.body_idle;
+    patience::of_body(head.framing, head.fields(buffer), limit)
 }
 
 fn persistence(keep: bool, minor: u8) -> Persistence {
@@ -251,11 +259,12 @@ fn response_stages(
 
 /// Writes the head alone; the body follows through stages.
 async fn write_head(
-    client: &Stream,
+    call: &InFlight<'_>,
     head: &HeadBytes,
     buffer: &mut Buffer,
     limit: Option<Duration>,
 ) -> io::Result<()> {
+    let client = &call.session.client;
     match head {
         HeadBytes::Rebuilt(bytes) => patience::write(client, bytes, &[], limit).await,
         HeadBytes::InPlace(len) => {

@@ -181,7 +181,7 @@ impl<'s> Pump<'s> {
             Part::Payload(payload) => stages.push(payload, now, execution),
             Part::Trailers(bytes) => trailers.take(bytes),
         };
-        let scanner = &mut self.source.scanner;
+        let scanner = &mut *self.source.scanner;
         let scanned = match scanner.scan_parts(self.source.buffer, usize::MAX, part) {
             Ok(scanned) => scanned,
             Err(error) => {
