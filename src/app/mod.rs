@@ -10,13 +10,12 @@ mod notify;
 mod signals;
 mod start;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use start::StartError;
 
 use crate::config::Resolved;
-use crate::control::Source;
+use crate::control::{Source, Watched};
 use crate::record::logging::LogGuard;
 
 /// What a sidecar runs with, beside its first configuration.
@@ -24,8 +23,8 @@ use crate::record::logging::LogGuard;
 pub struct Setup {
     /// Where a reload reads the configuration.
     pub source: Source,
-    /// Files and directories whose change is a reload; none where nothing is watched.
-    pub watched: Vec<PathBuf>,
+    /// Files and directories whose change is a reload.
+    pub watched: Watched,
     /// `LISTEN_FDNAMES`: names of the sockets that were passed to this process.
     pub socket_names: Option<String>,
     /// Flushes what was logged.

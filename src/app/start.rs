@@ -16,7 +16,7 @@ use crate::app::energy::{self, SharedEngine};
 use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
 use crate::config::Resolved;
-use crate::control::{Handle, Reload, StateError, WatchThread, watch};
+use crate::control::{Handle, Reload, StateError, WatchThread, Watched, watch};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
@@ -149,7 +149,7 @@ impl App {
     }
 }
 
-fn start_reloads(handle: &Handle, watched: Vec<PathBuf>) -> io::Result<WatchThread> {
+fn start_reloads(handle: &Handle, watched: Watched) -> io::Result<WatchThread> {
     let told = handle.clone();
     watch(handle.clone(), watched, move |result| {
         notify::reloading(&told, result);

@@ -9,7 +9,7 @@ use super::console::Console;
 use super::{UsageError, environment};
 use crate::app::Setup;
 use crate::config::{self, Inputs, Problems, Resolved};
-use crate::control::{Again, Source};
+use crate::control::{Again, Source, Watched};
 use crate::record::logging::{self, LogFormat, LogGuard, LoggingError};
 use crate::snapshot::{AdminBind, SettingPlace};
 use crate::units::Seed;
@@ -74,6 +74,11 @@ pub(super) struct RunArguments {
 pub(super) fn run(arguments: &RunArguments, console: &Console) -> anyhow::Result<ExitCode> {
     let log = start_log(arguments, console)?;
     let reader = Reader::new(arguments)?;
+    let watched = if arguments.no_watch || reader.once().is_some() {
+        Watched::default()
+    } else {
+        Watched::about_to_read(arguments.config.clone())
+    };
     let resolved = reader.read(&Inputs::new(&environment))?;
     for warning in &resolved.warnings {
         tracing::warn!("{}", warning.line());
@@ -82,11 +87,6 @@ pub(super) fn run(arguments: &RunArguments, console: &Console) -> anyhow::Result
         let seed = resolved.snapshot.seed;
         tracing::info!(%seed, "drew a seed; `--seed {seed}` repeats this run's draws");
     }
-    let watched = if arguments.no_watch || reader.once().is_some() {
-        Vec::new()
-    } else {
-        arguments.config.clone()
-    };
     let setup = Setup {
         source: reader.source(),
         watched,

@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 pub use halt::{Halt, StateError};
 pub use reload::{Again, ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
-pub use watch::{WatchThread, watch};
+pub use watch::{WatchThread, Watched, watch};
 
 use halt::HaltFile;
 use reload::History;

@@ -1,11 +1,10 @@
 //! Reading the configuration again: all or nothing, and no call is lost.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use crate::config::{Problem, Problems, Resolved};
+use crate::config::{Problem, Problems, Resolved, Severity};
 use crate::control::status::ReloadFigures;
 use crate::control::{Handle, lock};
 use crate::proxy::{BindError, ChangeError, Listening};
@@ -146,11 +145,6 @@ impl Handle {
         self.state().reloads.0.clone()
     }
 
-    /// The files that the configuration in force names.
-    pub(super) fn named_files(&self) -> Vec<PathBuf> {
-        self.0.live.current().watched.clone()
-    }
-
     fn reload_with(&self, reload: &mut Reload) -> Result<Reloaded, ReloadError> {
         let previous = self.0.live.current();
         let read = match &mut reload.source {
@@ -245,10 +239,12 @@ fn tell(result: &Result<Reloaded, ReloadError>) {
         }
         Err(ReloadError::Config(problems)) => {
             for problem in problems {
-                tracing::error!("{}", problem.line());
+                match problem.severity {
+                    Severity::Error => tracing::error!("{}", problem.line()),
+                    Severity::Warning => tracing::warn!("{}", problem.line()),
+                }
             }
             tracing::error!(
-                problems = problems.len(),
                 "the configuration was read again and has mistakes: the one before stays in force"
             );
         }

@@ -55,25 +55,67 @@ fn look(paths: &[PathBuf]) -> Vec<Look> {
     looks
 }
 
-/// Tells when files have changed and stay as they are.
-#[derive(Debug)]
-struct Changes {
-    acted: Vec<Look>,
-    seen: Vec<Look>,
+/// All files at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Looks {
+    configuration: Vec<Look>,
+    /// Those that the configuration names.
+    named: Vec<Look>,
 }
 
-impl Changes {
-    fn since(paths: &[PathBuf]) -> Self {
-        let acted = look(paths);
-        Self {
-            seen: acted.clone(),
-            acted,
+/// Files that are watched, and what they looked like when they were last read: tells when they have
+/// changed and stay as they are.
+#[derive(Debug, Default)]
+pub struct Watched {
+    paths: Vec<PathBuf>,
+    acted: Looks,
+    seen: Looks,
+}
+
+impl Watched {
+    /// Files and directories that are about to be read. None: nothing is watched.
+    pub fn about_to_read(paths: Vec<PathBuf>) -> Self {
+        let mut watched = Self {
+            paths,
+            ..Self::default()
+        };
+        watched.mark();
+        watched
+    }
+
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    fn look(&self) -> Looks {
+        let named = self.seen.named.iter().map(|it| Look::at(&it.path));
+        Looks {
+            configuration: look(&self.paths),
+            named: named.collect(),
+        }
+    }
+
+    /// All is about to be read as it is now.
+    fn mark(&mut self) {
+        self.seen = self.look();
+        self.acted.clone_from(&self.seen);
+    }
+
+    /// These files are the ones that the configuration names now.
+    fn name(&mut self, files: &[PathBuf]) {
+        for looks in [&mut self.acted, &mut self.seen] {
+            let known = std::mem::take(&mut looks.named);
+            let of = |file: &PathBuf| {
+                let known = known.iter().find(|it| it.path == *file);
+                known.cloned().unwrap_or_else(|| Look::at(file))
+            };
+            looks.named = files.iter().map(of).collect();
         }
     }
 
     /// Whether to act on what is there now.
-    fn poll(&mut self, paths: &[PathBuf]) -> bool {
-        let now = look(paths);
+    fn poll(&mut self) -> bool {
+        let now = self.look();
         let settled = now == self.seen;
         self.seen = now;
         if !settled || self.seen == self.acted {
@@ -91,21 +133,20 @@ pub struct WatchThread {
     thread: JoinHandle<()>,
 }
 
-/// Starts the thread. `paths`: what is watched, and with it the files that the configuration names;
-/// empty where nothing is. `told`: called before each reload with `None`, and after it with what
-/// came of it.
+/// Starts the thread, which watches the files that the configuration names, too. `told`: called
+/// before each reload with `None`, and after it with what came of it.
 ///
 /// # Errors
 /// No thread can be started.
 pub fn watch(
     handle: Handle,
-    paths: Vec<PathBuf>,
+    watched: Watched,
     told: impl Fn(Option<&Result<Reloaded, ReloadError>>) + Send + 'static,
 ) -> io::Result<WatchThread> {
     let (ask, asked) = sync_channel(1);
     let thread = std::thread::Builder::new()
         .name("reload".to_owned())
-        .spawn(move || run(&handle, &paths, &asked, &told))?;
+        .spawn(move || run(&handle, watched, &asked, &told))?;
     Ok(WatchThread { ask, thread })
 }
 
@@ -131,25 +172,21 @@ impl WatchThread {
 
 fn run(
     handle: &Handle,
-    paths: &[PathBuf],
+    mut watched: Watched,
     asked: &Receiver<()>,
     told: &impl Fn(Option<&Result<Reloaded, ReloadError>>),
 ) {
-    let all = |handle: &Handle| {
-        let named = (!paths.is_empty()).then(|| handle.named_files());
-        [paths, &named.unwrap_or_default()].concat()
-    };
-    let mut changes = Changes::since(&all(handle));
     loop {
-        let asked = if paths.is_empty() {
+        let asked = if watched.is_empty() {
             asked.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
+            watched.name(&handle.live().current().watched);
             asked.recv_timeout(INTERVAL)
         };
         match asked {
             // Looked at before they are read: what changes meanwhile is seen at the next look.
-            Ok(()) => changes = Changes::since(&all(handle)),
-            Err(RecvTimeoutError::Timeout) if changes.poll(&all(handle)) => {}
+            Ok(()) => watched.mark(),
+            Err(RecvTimeoutError::Timeout) if watched.poll() => {}
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -170,15 +207,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.toml");
         fs::write(&file, "1").unwrap();
-        let paths = [file.clone()];
-        let mut changes = Changes::since(&paths);
-        assert!(!changes.poll(&paths));
+        let paths = vec![file.clone()];
+        let mut changes = Watched::about_to_read(paths);
+        assert!(!changes.poll());
         fs::write(&file, "12").unwrap();
-        assert!(!changes.poll(&paths));
+        assert!(!changes.poll());
         // Still being written.
         fs::write(&file, "123").unwrap();
-        assert!(!changes.poll(&paths));
-        assert!(changes.poll(&paths) && !changes.poll(&paths));
+        assert!(!changes.poll());
+        assert!(changes.poll() && !changes.poll());
     }
 
     #[test]
@@ -186,26 +223,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.toml");
         fs::write(&file, "1").unwrap();
-        let paths = [file.clone()];
-        let mut changes = Changes::since(&paths);
+        let paths = vec![file.clone()];
+        let mut changes = Watched::about_to_read(paths);
         fs::remove_file(&file).unwrap();
-        assert!(!changes.poll(&paths));
+        assert!(!changes.poll());
         fs::write(&file, "12").unwrap();
-        assert!(!changes.poll(&paths) && changes.poll(&paths));
+        assert!(!changes.poll() && changes.poll());
     }
 
     #[test]
     fn files_that_come_and_go_in_a_directory_are_seen() {
         let dir = tempfile::tempdir().unwrap();
-        let paths = [dir.path().to_owned()];
-        let mut changes = Changes::since(&paths);
+        let paths = vec![dir.path().to_owned()];
+        let mut changes = Watched::about_to_read(paths);
         for (name, acts) in [("a.toml", true), ("b.txt", false)] {
             fs::write(dir.path().join(name), "1").unwrap();
-            assert!(!changes.poll(&paths), "{name}");
-            assert_eq!(changes.poll(&paths), acts, "{name}");
+            assert!(!changes.poll(), "{name}");
+            assert_eq!(changes.poll(), acts, "{name}");
         }
         fs::write(dir.path().join("a.toml"), "12").unwrap();
-        assert!(!changes.poll(&paths) && changes.poll(&paths));
+        assert!(!changes.poll() && changes.poll());
     }
 
     /// As Kubernetes mounts a `ConfigMap`: `a.toml` → `..data/a.toml`, `..data` → a directory.
@@ -219,10 +256,27 @@ mod tests {
         }
         symlink("..1", at("..data")).unwrap();
         symlink("..data/a.toml", at("a.toml")).unwrap();
-        let paths = [at("a.toml")];
-        let mut changes = Changes::since(&paths);
+        let paths = vec![at("a.toml")];
+        let mut changes = Watched::about_to_read(paths);
         symlink("..2", at("..new")).unwrap();
         fs::rename(at("..new"), at("..data")).unwrap();
-        assert!(!changes.poll(&paths) && changes.poll(&paths));
+        assert!(!changes.poll() && changes.poll());
+    }
+
+    #[test]
+    fn files_that_the_configuration_names_are_watched_as_long_as_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, other) = (dir.path().join("a.pem"), dir.path().join("b.pem"));
+        fs::write(&file, "1").unwrap();
+        fs::write(&other, "1").unwrap();
+        let mut changes = Watched::about_to_read(vec![dir.path().join("a.toml")]);
+        changes.name(std::slice::from_ref(&file));
+        // To be named is no change.
+        assert!(!changes.poll() && !changes.poll());
+        fs::write(&file, "12").unwrap();
+        assert!(!changes.poll() && changes.poll());
+        changes.name(std::slice::from_ref(&other));
+        fs::write(&file, "123").unwrap();
+        assert!(!changes.poll() && !changes.poll());
     }
 }

@@ -1,6 +1,7 @@
 //! The command line as a user meets it: command, exit code, standard output, standard error.
 
 mod sandbox;
+mod service;
 mod shipped;
 mod start;
 

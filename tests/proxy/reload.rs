@@ -161,12 +161,15 @@ fn a_removed_listener_ends_its_connections_when_they_are_idle() {
     let answer = busy.answer();
     assert_eq!(answer.field("connection"), Some("close"));
     assert_eq!((answer.text(), busy.end()), ("ok", End::Fin));
-    // The other one has noticed nothing, and uses the connection that was kept.
-    let mut front = sidecar.connect();
-    front.send(GET);
+    eventually("nobody listens there", || {
+        std::net::TcpStream::connect(side).is_err()
+    });
+    // The other one has noticed nothing.
+    let mut client = sidecar.connect();
+    client.send(GET);
     server.request();
     server.send(OK);
-    assert_eq!(front.answer().text(), "ok");
+    assert_eq!(client.answer().text(), "ok");
 }
 
 #[test]
