@@ -41,11 +41,21 @@ impl Service {
         Self { child, told }
     }
 
+    /// A signal to this process may interrupt the wait.
+    fn receive(&self, room: &mut [u8]) -> usize {
+        loop {
+            match self.told.recv(room) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => return received.expect("a message"),
+            }
+        }
+    }
+
     /// The next message that is no watchdog's.
     fn next(&self) -> String {
         loop {
             let mut room = [0; 1024];
-            let count = self.told.recv(&mut room).expect("a message");
+            let count = self.receive(&mut room);
             let text = String::from_utf8_lossy(&room[..count]).into_owned();
             if !text.starts_with("WATCHDOG=1") {
                 return text;
@@ -168,7 +178,7 @@ fn the_watchdog_is_told_while_workers_answer() {
     let mut beats = 0;
     while beats < 5 {
         let mut room = [0; 256];
-        let count = service.told.recv(&mut room).expect("a message");
+        let count = service.receive(&mut room);
         beats += usize::from(&room[..count] == b"WATCHDOG=1\n");
     }
     let (code, log) = service.end();
