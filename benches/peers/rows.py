@@ -228,7 +228,7 @@ ROWS = [
         ("nginx/2", "haproxy/2", "envoy/2", "hormesis/2"), "hormesis/2"),
     Row("idle", "idle keep-alive connection, 1,000 → 5,000", "bytes", "bytes", memory.idle(1000, 5000), "http",
         within(4096), beside(1.0, "haproxy"), ("nginx", "haproxy", "envoy", "hormesis/bare"), "hormesis/bare", True, 1),
-    Row("idle_10k", "10,000 idle connections, and after they are gone", "bytes", "bytes", memory.idle(0, 9000), "http",
+    Row("idle_10k", "10,000 idle connections, and after they are gone", "bytes", "bytes", memory.idle(0, 10_000), "http",
         within(4096), None, ("hormesis/bare",), "hormesis/bare", True, 1),
     Row("delayed", "delayed calls at once, beyond the connection", "bytes", "bytes", memory.delayed, "delay",
         within(4096), None, ("hormesis/delayed",), "hormesis/delayed", True, 1),
