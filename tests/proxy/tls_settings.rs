@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use hormesis::config::{Inputs, Problem, Severity, Source, resolve};
 
 use crate::support::tls::{Authority, Tls, authority, before_plain, echo, listening, trusting};
-use crate::support::{Serving, Sidecar};
+use crate::support::{PATIENCE, Serving, Sidecar};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -16,7 +17,7 @@ fn certificates_are_replaced_under_load_and_a_bad_one_keeps_the_old() {
     let upstream = Serving::echo();
     let setting = before_plain(&authority, &upstream);
     let sidecar = setting.clone().start();
-    let done = AtomicBool::new(false);
+    let (done, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
     let config = authority.client(None, &[]);
     let shown = || {
         // Without a session to resume, so that a certificate is shown.
@@ -26,23 +27,30 @@ fn certificates_are_replaced_under_load_and_a_bad_one_keeps_the_old() {
     let first = shown();
     let mut kept = Tls::connect(sidecar.address, "front.test", &config).unwrap();
     std::thread::scope(|scope| {
-        let load = scope.spawn(|| {
-            let mut calls = 0;
+        scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
                 let mut client = Tls::connect(sidecar.address, "front.test", &config).unwrap();
                 client.send(GET).unwrap();
                 assert_eq!(client.message().unwrap().text(), "/a");
-                calls += 1;
+                calls.fetch_add(1, Ordering::SeqCst);
             }
-            calls
         });
         for _ in 0..10 {
             authority.issue("front", &["front.test"]);
+            let before = calls.load(Ordering::SeqCst);
             sidecar.reload(&setting).unwrap();
+            // No panic in here: the other thread ends only when it is told to.
+            let by = Instant::now() + PATIENCE;
+            while calls.load(Ordering::SeqCst) == before && Instant::now() < by {
+                std::thread::yield_now();
+            }
         }
         done.store(true, Ordering::SeqCst);
-        assert!(load.join().unwrap() > 0);
     });
+    assert!(
+        calls.load(Ordering::SeqCst) >= 10,
+        "calls between the reloads"
+    );
     let last = shown();
     assert_ne!(first, last);
     // The client of before knows the sidecar still, on a new connection and on the old one.
