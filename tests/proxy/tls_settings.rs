@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use hormesis::config::{Inputs, Problem, Severity, Source, resolve};
 
@@ -40,8 +39,8 @@ fn certificates_are_replaced_under_load_and_a_bad_one_keeps_the_old() {
             let before = calls.load(Ordering::SeqCst);
             sidecar.reload(&setting).unwrap();
             // No panic in here: the other thread ends only when it is told to.
-            let by = Instant::now() + PATIENCE;
-            while calls.load(Ordering::SeqCst) == before && Instant::now() < by {
+            let by = tokio::time::Instant::now() + PATIENCE;
+            while calls.load(Ordering::SeqCst) == before && tokio::time::Instant::now() < by {
                 std::thread::yield_now();
             }
         }
