@@ -1,6 +1,7 @@
 //! What is told of each call. Records are lossy behind a bounded ring, with drops counted;
 //! counters and energy do not depend on them.
 
+mod audit;
 mod correlate;
 mod counters;
 mod energy;
@@ -29,6 +30,7 @@ use crate::error::Origin;
 use crate::model::Admission;
 use crate::rule::Verdict;
 
+pub use audit::AuditStats;
 pub use counters::{CounterRegistry, SlotCounters, WorkerCounters};
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
 pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};

@@ -10,6 +10,8 @@ mod status;
 pub use halt::{HaltAnswer, HaltOrder, Nothing};
 pub use health::{Condition, Health};
 
+use std::sync::Arc;
+
 use axum::routing::get;
 use axum::{Router, middleware};
 use http::{Method, StatusCode, Uri};
@@ -17,7 +19,8 @@ use utoipa_axum::routes;
 
 use crate::admin::answer::Refusal;
 use crate::admin::api::{Api, Scope};
-use crate::admin::guard::{Access, guard};
+use crate::admin::guard::guard_health;
+use crate::admin::keeper::{Keeper, keep};
 use crate::control::Handle;
 
 /// Every route of the admin listener, and the scope that each needs.
@@ -33,8 +36,9 @@ pub(super) fn all() -> Api {
 }
 
 /// The routes of the admin listener.
-pub(super) fn admin(handle: Handle, access: Access) -> Router {
-    guarded(all().router(handle), access)
+pub(super) fn admin(handle: Handle, keeper: Arc<Keeper>) -> Router {
+    // The keeper comes last, so that it stands before every route and both fallbacks.
+    whole(all().router(handle)).layer(middleware::from_fn_with_state(keeper, keep))
 }
 
 /// The routes of the health listener, which anybody may ask: nothing of rules and faults.
@@ -43,15 +47,13 @@ pub(super) fn health(handle: Handle) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(metrics::without_faults))
         .route("/readyz", get(health::readyz));
-    guarded(routes.with_state(handle), Access::Any)
+    whole(routes.with_state(handle)).layer(middleware::from_fn(guard_health))
 }
 
-fn guarded(routes: Router, access: Access) -> Router {
+fn whole(routes: Router) -> Router {
     routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        // Last, so that it stands before every route and both fallbacks.
-        .layer(middleware::from_fn_with_state(access, guard))
 }
 
 async fn no_such_route(uri: Uri) -> Refusal {
