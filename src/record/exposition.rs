@@ -168,7 +168,7 @@ struct Figures {
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for metric in METRICS {
+        for metric in METRICS.iter() {
             if metric.tells_of_faults() && !self.faults {
                 continue;
             }
