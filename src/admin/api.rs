@@ -168,7 +168,6 @@ fn refusal(description: &str) -> Response {
 mod tests {
     use serde_json::Value;
 
-    use super::*;
     use crate::admin::routes;
 
     fn document() -> Value {

@@ -32,7 +32,9 @@ use crate::snapshot::{AdminSettings, Scopes, Token};
 pub use answer::{Refusal, Told};
 pub use audit::{Broken, Verified, verify};
 pub use made::{TokenFolders, check_runtime_folder, runtime_folder, token_entry};
-pub use routes::{Condition, HaltAnswer, HaltOrder, Health, Nothing};
+pub use routes::{
+    Condition, DecisionFilter, EnergyAnswer, Grouping, HaltAnswer, HaltOrder, Health, Nothing,
+};
 pub use socket::{AdminAddress, BindError};
 
 use audit::{Audit, AuditThread, Entry};

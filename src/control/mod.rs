@@ -125,6 +125,11 @@ impl Handle {
         }
     }
 
+    /// The energy used so far; absent where nothing measures it.
+    pub fn energy(&self) -> Option<EnergyTotals> {
+        self.0.energy.get().and_then(|source| source())
+    }
+
     /// The decisions, as they are made.
     pub fn decisions(&self) -> &LogStats {
         &self.0.decisions

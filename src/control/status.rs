@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::call::Outcome;
 use crate::control::{Halt, Handle};
 use crate::error::Origin;
-use crate::record::{CallCount, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals};
+use crate::record::{AuditStats, CallCount, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals};
 use crate::snapshot::{Bind, ListenerSpec, Snapshot};
 
 /// What `GET /status` answers.
@@ -87,9 +87,11 @@ impl Handle {
             generation: snapshot.generation,
             reloads_ok: reloads.ok,
             reloads_failed: reloads.failed,
+            audit_written: inner.audit.get().map_or(0, AuditStats::written),
+            audit_unwritten: inner.audit.get().map_or(0, AuditStats::unwritten),
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
-            energy: inner.energy.get().and_then(|source| source()),
+            energy: self.energy(),
         }
     }
 

@@ -288,7 +288,7 @@ impl<'s> InFlight<'s> {
                     .fate(&effect.planned, &effect.fate);
             }
             self.count_rules(&record.effects);
-            self.session.worker.records.send(record);
+            self.session.worker.records.send(facts, record);
         } else if let Some(decided) = self.decided.take() {
             let effects = decided.execution.take_records();
             for effect in &effects {

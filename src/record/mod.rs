@@ -6,6 +6,7 @@ mod correlate;
 mod counters;
 mod energy;
 mod exposition;
+mod follow;
 mod histogram;
 mod line;
 pub mod logging;
@@ -34,6 +35,7 @@ pub use audit::AuditStats;
 pub use counters::{CounterRegistry, SlotCounters, WorkerCounters};
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
 pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
+pub use follow::{Decision, Follower, Next};
 pub use histogram::{Bounds, Histogram};
 pub(crate) use line::rfc3339;
 pub use metrics::{

@@ -7,6 +7,7 @@ use std::thread::Thread;
 
 use rtrb::Producer;
 
+use crate::record::follow::Following;
 use crate::record::{DecisionLevel, EnergyLine, Record};
 
 /// What decides whether a call is told of; known without building its [`Record`].
@@ -23,7 +24,8 @@ pub struct Facts {
 /// One thing to be told.
 #[derive(Debug)]
 pub(crate) enum Line {
-    Call(Box<Record>),
+    /// And whether the log tells of it; else only who follows is told.
+    Call(Box<Record>, bool),
     Energy(Box<EnergyLine>),
 }
 
@@ -32,7 +34,7 @@ pub(crate) enum Line {
 #[derive(Debug)]
 pub struct RecordSender {
     level: DecisionLevel,
-    /// Absent where the level is `off`.
+    /// Absent where nobody can ever be told.
     ring: Option<Ring>,
 }
 
@@ -51,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) dropped: AtomicU64,
     /// The writer found nothing for a while and waits to be woken.
     pub(crate) asleep: AtomicBool,
+    pub(crate) follow: Following,
 }
 
 impl RecordSender {
@@ -79,22 +82,26 @@ impl RecordSender {
         }
     }
 
-    /// Whether a call is told of. Build a [`Record`] only then.
+    /// Whether a call is told of: by the log, or, where a fault acted on it, to who follows. Build
+    /// a [`Record`] only then.
     pub fn wants(&self, facts: Facts) -> bool {
-        self.level.wants(facts)
+        let followed = |ring: &Ring| ring.shared.follow.any();
+        self.level.wants(facts) || (facts.fired && self.ring.as_ref().is_some_and(followed))
     }
 
     /// Hands a call to the writer, or drops it and counts the drop where the ring is full.
-    pub fn send(&self, record: Record) {
+    pub fn send(&self, facts: Facts, record: Record) {
         if let Some(ring) = &self.ring {
-            ring.push(Line::Call(Box::new(record)));
+            ring.push(Line::Call(Box::new(record), self.level.wants(facts)));
         }
     }
 
     /// Hands over figures of a call. They are written after the call's own line, and only if
     /// that is written.
     pub fn send_energy(&self, line: EnergyLine) {
-        if let Some(ring) = &self.ring {
+        if let Some(ring) = &self.ring
+            && self.level != DecisionLevel::Off
+        {
             ring.push(Line::Energy(Box::new(line)));
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rtrb::{Consumer, RingBuffer};
 
 use crate::record::correlate::Correlator;
+use crate::record::follow::Follower;
 use crate::record::line::render;
 use crate::record::sender::{Line, Shared};
 use crate::record::sink::{Flushed, Sink, probe};
@@ -29,7 +30,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 pub struct DecisionLog {
     level: DecisionLevel,
     shared: Arc<Shared>,
-    /// Absent where the level is `off`.
+    /// Absent once it is closed.
     writer: Option<Handle>,
 }
 
@@ -45,6 +46,12 @@ struct Handle {
 pub struct LogStats(Arc<Shared>);
 
 impl LogStats {
+    /// Follows the calls that the log tells of and those on which a fault acted, from now on.
+    /// `None` where too many do already.
+    pub fn follow(&self) -> Option<Follower> {
+        Follower::new(&self.0)
+    }
+
     /// Lines that reached the file.
     pub fn written(&self) -> u64 {
         self.0.written.load(Ordering::Relaxed)
@@ -64,14 +71,12 @@ impl DecisionLog {
     /// Where no thread can be started.
     pub fn start(settings: &LogSettings) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let writer = match settings.decisions {
-            DecisionLevel::Off => None,
-            level => Some(spawn(settings, level, Arc::clone(&shared))?),
-        };
+        // Also where the level is `off`: somebody may follow.
+        let writer = spawn(settings, settings.decisions, Arc::clone(&shared))?;
         Ok(Self {
             level: settings.decisions,
             shared,
-            writer,
+            writer: Some(writer),
         })
     }
 
@@ -229,11 +234,17 @@ impl Writer {
 
     fn take(&mut self, line: Line) {
         match line {
-            Line::Call(record) => {
-                let pending = self.correlator.call(record.id);
+            Line::Call(record, logged) => {
                 render(&mut self.text, &*record);
+                let id = record.id;
+                if self.shared.follow.any() {
+                    self.shared.follow.tell(*record, &self.text);
+                }
+                if !logged {
+                    return;
+                }
                 self.write();
-                if let Some(energy) = pending {
+                if let Some(energy) = self.correlator.call(id) {
                     render(&mut self.text, &*energy);
                     self.write();
                 }

@@ -17,13 +17,13 @@ pub(super) use writer::{Audit, AuditThread};
 /// What one line tells, beside its place in the chain.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Entry {
-    event: &'static str,
+    pub(super) event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<String>,
+    pub(super) peer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<u32>,
+    pub(super) uid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pid: Option<i32>,
+    pub(super) pid: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! What can be asked: one file a resource, entered in [`all`].
 
+mod decisions;
+mod energy;
 mod halt;
 mod health;
 mod metrics;
@@ -7,6 +9,8 @@ mod openapi;
 mod status;
 
 // What the routes take and give, for clients.
+pub use decisions::DecisionFilter;
+pub use energy::{EnergyAnswer, Grouping};
 pub use halt::{HaltAnswer, HaltOrder, Nothing};
 pub use health::{Condition, Health};
 
@@ -26,6 +30,8 @@ use crate::control::Handle;
 /// Every route of the admin listener, and the scope that each needs.
 pub(super) fn all() -> Api {
     Api::new()
+        .route(Scope::Read, routes!(decisions::decisions))
+        .route(Scope::Read, routes!(energy::energy))
         .route(Scope::Halt, routes!(halt::halt))
         .route(Scope::Write, routes!(halt::resume))
         .route(Scope::Open, routes!(health::healthz))
