@@ -8,7 +8,7 @@ pub(super) struct Hint {
 }
 
 /// Keys that the documentation of later versions knows.
-const NOT_YET: [&str; 24] = [
+const NOT_YET: [&str; 21] = [
     "burst",
     "caller",
     "carbon",
@@ -17,10 +17,7 @@ const NOT_YET: [&str; 24] = [
     "feast",
     "gpus",
     "grpc",
-    "halt_file",
-    "lease",
     "ledger",
-    "max_ttl",
     "nvml",
     "overload",
     "per_second",
