@@ -7,6 +7,7 @@ mod leases;
 mod reload;
 mod rules;
 mod status;
+mod toxics;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ pub use leases::{LeaseError, LeaseView, NoSuchLease};
 pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use rules::{NoSuchRule, Preconditions, Put, RuleError, RuleView, Tags};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
+pub use toxics::{ProxyConfig, ProxyError, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
 use additions::Parts;
