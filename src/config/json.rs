@@ -189,7 +189,10 @@ impl<'t> Reader<'t> {
 
     fn number(&mut self) -> Result<DeValue<'t>, SyntaxError> {
         let start = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) {
+        while matches!(
+            self.peek(),
+            Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')
+        ) {
             self.at += 1;
         }
         self.by_serde::<serde_json::Number>(start)?;
@@ -232,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_text_reads_as_what_it_says() {
-        let text = r#" {"a": {"b": [1, -2.5e3, true, "x\u00e9\"\ud83d\ude00é"]}, "gone": null, "e": {}} "#;
+        let text =
+            r#" {"a": {"b": [1, -2.5e3, true, "x\u00e9\"\ud83d\ude00é"]}, "gone": null, "e": {}} "#;
         let wanted = json!({"a": {"b": [1, -2500.0, true, "xé\"😀é"]}, "e": {}});
         assert_eq!(read(text), wanted);
     }
@@ -252,10 +256,18 @@ mod tests {
             ("{\"a\": 1, \"a\": 2}", 9, "the key `a` stands here twice"),
             ("{\"a\": 01}", 6, "invalid number"),
             ("{\"a\": 1e999}", 6, "number out of range"),
-            ("{\"a\": [null]}", 7, "`null` stands for what is left out, and in a list nothing is"),
+            (
+                "{\"a\": [null]}",
+                7,
+                "`null` stands for what is left out, and in a list nothing is",
+            ),
             ("{\"a\": \"b}", 6, "this text has no end: `\"` is missing"),
             ("{\"a\": \"\\x\"}", 6, "invalid escape"),
-            ("{\"a\": 1}}", 8, "expected nothing after the object, found `}`"),
+            (
+                "{\"a\": 1}}",
+                8,
+                "expected nothing after the object, found `}`",
+            ),
             ("{\"a\": é}", 6, "expected a value, found `é`"),
         ] {
             assert_eq!(said(text), (at, message.to_owned()), "{text}");

@@ -10,9 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::fault::{Complaint, FaultConfig};
 use crate::model::Limits;
-use crate::rule::{
-    FaultSpec, Nth, OneOrMany, RuleSource, RuleSpec, Schedule, Select, Trigger,
-};
+use crate::rule::{FaultSpec, Nth, OneOrMany, RuleSource, RuleSpec, Schedule, Select, Trigger};
 use crate::units::{Probability, Span};
 
 /// A rule: which calls it selects, which of those it hits, and with what faults.

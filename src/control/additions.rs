@@ -148,7 +148,10 @@ impl Handle {
     /// Changes what the API has added, and puts the generation that comes of it in force; changes
     /// nothing where `change` refuses. The door for everything that is added: no two changes
     /// happen at once.
-    #[expect(dead_code, reason = "listeners come through it, which are built beside this")]
+    #[expect(
+        dead_code,
+        reason = "listeners come through it, which are built beside this"
+    )]
     pub(super) fn amend<T, E: From<ChangeError>>(
         &self,
         change: impl FnOnce(&mut Additions, &Parts) -> Result<T, E>,

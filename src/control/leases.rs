@@ -80,11 +80,7 @@ impl Handle {
     ///
     /// # Errors
     /// Where the id cannot be one, or the time is too short or too long.
-    pub fn lease(
-        &self,
-        id: &str,
-        ttl: Option<Duration>,
-    ) -> Result<(LeaseView, bool), LeaseError> {
+    pub fn lease(&self, id: &str, ttl: Option<Duration>) -> Result<(LeaseView, bool), LeaseError> {
         let ttl = ttl.unwrap_or(TTL);
         let most = self.0.live.snapshot().safety.max_ttl;
         if !(SHORTEST..=most).contains(&ttl) {

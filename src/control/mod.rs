@@ -28,7 +28,7 @@ use crate::snapshot::Snapshot;
 pub use halt::{Halt, StateError};
 pub use leases::{LeaseError, LeaseView, NoSuchLease};
 pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
-pub use rules::{NoSuchRule, Preconditions, Put, RuleError, RuleView, Tags};
+pub use rules::{NoSuchRule, Put, RuleError, RuleView};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
 pub use toxics::{ProxyConfig, ProxyError, ProxyView};
 pub use watch::{WatchThread, Watched, watch};

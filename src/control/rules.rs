@@ -34,11 +34,6 @@ pub enum RuleError {
     NoSuchRule(#[from] NoSuchRule),
     #[error("rule {0:?} stands in the configuration")]
     OfFile(String),
-    #[error("the rule is not what the request takes it for")]
-    Precondition {
-        /// What it is; absent where there is none.
-        etag: Option<String>,
-    },
     #[error(transparent)]
     NoSuchLease(#[from] NoSuchLease),
     #[error("{0}")]
@@ -49,44 +44,6 @@ pub enum RuleError {
     TooLong { ttl: Duration, most: Duration },
     #[error("{0}")]
     Change(#[from] ChangeError),
-}
-
-/// On what a change depends, as RFC 9110 §13.1 says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Preconditions {
-    pub if_match: Option<Tags>,
-    pub if_none_match: Option<Tags>,
-}
-
-/// Entity tags, quotes included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tags {
-    /// `*`: whatever there is.
-    Any,
-    Of(Vec<String>),
-}
-
-impl Tags {
-    fn holds(&self, etag: Option<&str>) -> bool {
-        match (self, etag) {
-            (_, None) => false,
-            (Self::Any, Some(_)) => true,
-            (Self::Of(tags), Some(etag)) => tags.iter().any(|it| it == etag),
-        }
-    }
-}
-
-impl Preconditions {
-    fn check(&self, etag: Option<String>) -> Result<(), RuleError> {
-        let wanted = |tags: &Tags| tags.holds(etag.as_deref());
-        let fits = self.if_match.as_ref().is_none_or(wanted)
-            && !self.if_none_match.as_ref().is_some_and(wanted);
-        if fits {
-            Ok(())
-        } else {
-            Err(RuleError::Precondition { etag })
-        }
-    }
 }
 
 /// A rule as it is now.
@@ -157,20 +114,31 @@ impl Handle {
 
     /// Makes a rule be what `text` says: JSON with the keys that it has in a file. The same text
     /// again keeps its state, and begins its time anew. Calls under way get nothing of it.
+    /// `agree` is asked with the entity tag of what is there now, and nothing comes in between.
     ///
     /// # Errors
-    /// Where it has mistakes, the configuration has a rule of that name, or the preconditions do
-    /// not hold.
-    pub fn put_rule(
+    /// Where it has mistakes, the configuration has a rule of that name, or `agree` does not.
+    pub fn put_rule<E: From<RuleError>>(
         &self,
         name: &str,
         text: &str,
-        preconditions: &Preconditions,
-    ) -> Result<Put, RuleError> {
+        agree: impl FnOnce(Option<&str>) -> Result<(), E>,
+    ) -> Result<Put, E> {
         let mut parts = lock(&self.0.parts);
         let snapshot = self.0.live.current();
         let known = find(&snapshot, name);
-        preconditions.check(known.map(|it| self.etag(it.cell)))?;
+        agree(known.map(|it| self.etag(it.cell)).as_deref())?;
+        Ok(self.put_agreed(&mut parts, name, text, known)?)
+    }
+
+    fn put_agreed(
+        &self,
+        parts: &mut Parts,
+        name: &str,
+        text: &str,
+        known: Option<Found<'_>>,
+    ) -> Result<Put, RuleError> {
+        let snapshot = self.0.live.current();
         if parts.is_of_file(name) {
             return Err(RuleError::OfFile(name.to_owned()));
         }
@@ -180,7 +148,7 @@ impl Handle {
         let read = read_rule(name, text, &snapshot.listeners, &snapshot.safety);
         let LiveRule { mut spec, warnings } = read.map_err(RuleError::Config)?;
         self.hang_on_lease(&mut spec)?;
-        self.put_spec(&mut parts, known, spec)?;
+        self.put_spec(parts, known, spec)?;
         self.0.ends.notify_one();
         let rule = self.rule(name);
         Ok(Put {
@@ -251,36 +219,56 @@ impl Handle {
         }
     }
 
-    /// Takes a rule of the API away: calls that wait under it go on at once.
+    /// Takes a rule of the API away: calls that wait under it go on at once. `agree` as of
+    /// [`Self::put_rule`].
     ///
     /// # Errors
-    /// Where there is none, it is of the configuration, or the preconditions do not hold.
-    pub fn delete_rule(&self, name: &str, preconditions: &Preconditions) -> Result<(), RuleError> {
-        if *preconditions == Preconditions::default() {
-            // The deed before its turn: another change may still be under way.
-            let is_api = |it: &Found<'_>| it.spec.source.is_api();
-            if let Some(found) = find(&self.0.live.current(), name).filter(is_api) {
-                let _state = self.state();
-                found.cell.disarm();
-                self.0.live.ring();
-            }
-        }
+    /// Where there is none, it is of the configuration, or `agree` does not.
+    pub fn delete_rule<E: From<RuleError>>(
+        &self,
+        name: &str,
+        agree: impl Fn(Option<&str>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // The deed comes before its turn: another change may be under way for a while.
+        let ended = self.end_now(name, &agree)?;
         let mut parts = lock(&self.0.parts);
         let snapshot = self.0.live.current();
-        let found = find(&snapshot, name).ok_or_else(|| NoSuchRule(name.to_owned()))?;
-        preconditions.check(Some(self.etag(found.cell)))?;
+        let found = find(&snapshot, name);
+        let found = found.ok_or_else(|| RuleError::from(NoSuchRule(name.to_owned())))?;
+        if found.cell.revision() != ended {
+            // Another came first.
+            agree(Some(&self.etag(found.cell)))?;
+        }
         if parts.is_of_file(name) {
-            return Err(RuleError::OfFile(name.to_owned()));
+            return Err(RuleError::OfFile(name.to_owned()).into());
         }
-        {
-            let _state = self.state();
-            found.cell.disarm();
-        }
-        self.0.live.ring();
-        self.amend_parts(&mut parts, |added, _| {
+        let removed = self.amend_parts(&mut parts, |added, _| {
             added.rules.retain(|it| *it.name != *name);
-            Ok(())
-        })
+            Ok::<_, RuleError>(())
+        });
+        Ok(removed?)
+    }
+
+    /// Disarms a rule of the API that is about to be taken away; gives its revision then.
+    fn end_now<E: From<RuleError>>(
+        &self,
+        name: &str,
+        agree: impl Fn(Option<&str>) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let snapshot = self.0.live.current();
+        let found = find(&snapshot, name);
+        let found = found.ok_or_else(|| RuleError::from(NoSuchRule(name.to_owned())))?;
+        if !found.spec.source.is_api() {
+            return Err(RuleError::OfFile(name.to_owned()).into());
+        }
+        let revision = {
+            let _state = self.state();
+            agree(Some(&self.etag(found.cell)))?;
+            found.cell.disarm();
+            found.cell.revision()
+        };
+        self.0.live.ring();
+        Ok(revision)
     }
 
     /// Makes a rule live from now on, for as long as `ttl` says, else the rule itself.
@@ -311,7 +299,8 @@ impl Handle {
             }
             was_armed
         };
-        if !was_armed && !parts.is_of_file(name) {
+        let of_api = find(&snapshot, name).is_some_and(|it| it.spec.source.is_api());
+        if of_api && !was_armed {
             self.amend_parts(&mut parts, |added, _| {
                 let place = added.rules.iter().position(|it| *it.name == *name);
                 if let Some(place) = place {
@@ -430,7 +419,10 @@ impl Handle {
     /// Puts the lease that a rule names in its place.
     fn hang_on_lease(&self, spec: &mut RuleSpec) -> Result<(), NoSuchLease> {
         if let RuleSource::Api { lease: Some(lease) } = &mut spec.source {
-            *lease = self.state().leases.find(lease, self.0.live.elapsed_micros())?;
+            *lease = self
+                .state()
+                .leases
+                .find(lease, self.0.live.elapsed_micros())?;
         }
         Ok(())
     }

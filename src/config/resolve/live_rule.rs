@@ -100,12 +100,7 @@ fn take_lease(
 }
 
 /// The path has named it already.
-fn name_it(
-    name: &str,
-    table: &mut DeTable<'_>,
-    source: &Arc<Source>,
-    problems: &mut Problems,
-) {
+fn name_it(name: &str, table: &mut DeTable<'_>, source: &Arc<Source>, problems: &mut Problems) {
     match table.get("name") {
         None => {
             let nowhere = 0..0;
