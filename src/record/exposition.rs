@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
-use crate::record::histogram::Histogram;
+use crate::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
 use crate::record::{EnergyTotals, Totals};
 use crate::rule::RuleCell;

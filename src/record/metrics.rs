@@ -125,7 +125,7 @@ pub static METRICS: &[Metric] = &[
         help: "Time from a request's head to the end of its call, injected waits included.",
         samples: |scrape, samples| {
             for slot in &scrape.totals.slots {
-                samples.histogram(&slot_labels(slot), &slot.duration)?;
+                samples.histogram(&slot_labels(slot), &slot.all.duration)?;
             }
             Ok(())
         },
@@ -444,7 +444,7 @@ pub static METRICS: &[Metric] = &[
         help: "Time between one unit with content and the next, as passed on.",
         samples: |scrape, samples| {
             for slot in &scrape.totals.slots {
-                samples.histogram(&slot_labels(slot), &slot.token_gap)?;
+                samples.histogram(&slot_labels(slot), &slot.all.token_gap)?;
             }
             Ok(())
         },
@@ -457,7 +457,7 @@ pub static METRICS: &[Metric] = &[
         help: "Time from a request's head to the first unit with content passed on.",
         samples: |scrape, samples| {
             for slot in &scrape.totals.slots {
-                samples.histogram(&slot_labels(slot), &slot.first_token)?;
+                samples.histogram(&slot_labels(slot), &slot.all.first_token)?;
             }
             Ok(())
         },

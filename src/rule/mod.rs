@@ -19,7 +19,7 @@ mod tests;
 mod trigger;
 
 pub use admit::Admissions;
-pub use cell::{Counters, Denied, RuleCell};
+pub use cell::{Counters, Denied, RuleCell, TreatedTotals};
 pub use cidr::Cidr;
 pub use compose::{Course, Step, WaitBudget};
 pub use decide::{Decision, Selected, Verdict, VerdictKind, decide};
