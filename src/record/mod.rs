@@ -33,7 +33,10 @@ pub use counters::{CounterRegistry, SlotCounters, TouchedCounters, WorkerCounter
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
 pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
 pub(crate) use line::rfc3339;
-pub use metrics::{METRICS, Metric, MetricKind, Unit};
+pub use metrics::{
+    ALERTS, Alert, METRICS, Metric, MetricKind, Panel, SUBJECTS, Subject, Unit, alert_rules,
+    dashboard,
+};
 pub use sender::{Facts, RecordSender};
 pub use settings::{DecisionLevel, LogSettings};
 pub use totals::{CallCount, Calls, FateCount, SlotTotals, Tally, Totals};
