@@ -1,12 +1,13 @@
 //! What changes of a rule while it runs: armed or not, its epoch, ordinals, counters, limits.
 //! Shared by all workers and kept over a reload while the rule's text is unchanged.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::histogram::{Bounds, Histogram, HistogramCells};
 use crate::model::Limiter;
 use crate::rule::RuleSpec;
 
@@ -57,6 +58,23 @@ impl Counters {
     }
 }
 
+/// Calls that a rule's faults acted on, as their clients saw them.
+#[derive(Debug)]
+struct Treated {
+    calls: AtomicU64,
+    errors: AtomicU64,
+    duration: HistogramCells,
+}
+
+/// The same, as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreatedTotals {
+    pub calls: u64,
+    /// Those whose client did not get a true and whole answer.
+    pub errors: u64,
+    pub duration: Histogram,
+}
+
 /// Epochs that one state may use up before it meets those of the next.
 const EPOCHS: u32 = 1 << 12;
 /// How many states of rules there were.
@@ -83,6 +101,8 @@ pub struct RuleCell {
     /// Another number after each change, unique among all rules.
     revision: AtomicU64,
     pub counters: Counters,
+    /// Made with the first one.
+    treated: OnceLock<Box<Treated>>,
     limiter: Option<Arc<Limiter>>,
 }
 
@@ -100,6 +120,7 @@ impl RuleCell {
             ends_at: AtomicU64::new(NEVER),
             revision: AtomicU64::new(next_revision()),
             counters: Counters::default(),
+            treated: OnceLock::new(),
             limiter: None,
         }
     }
@@ -199,6 +220,33 @@ impl RuleCell {
     /// Something beside the state is another now.
     pub fn changed(&self) {
         self.revision.store(next_revision(), Ordering::Release);
+    }
+
+    /// Counts a call that its faults acted on.
+    pub fn count_treated(&self, is_error: bool, took: Duration) {
+        let treated = self.treated.get_or_init(|| {
+            Box::new(Treated {
+                calls: AtomicU64::new(0),
+                errors: AtomicU64::new(0),
+                duration: HistogramCells::new(&Bounds::CALL),
+            })
+        });
+        treated.duration.observe_shared(took);
+        if is_error {
+            treated.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        treated.calls.fetch_add(1, Ordering::Release);
+    }
+
+    /// The calls that its faults acted on; `None` where there are no more of them than `known`.
+    pub fn treated(&self, known: Option<&TreatedTotals>) -> Option<TreatedTotals> {
+        let treated = self.treated.get()?;
+        let calls = treated.calls.load(Ordering::Acquire);
+        (calls > known.map_or(0, |it| it.calls)).then(|| TreatedTotals {
+            calls,
+            errors: treated.errors.load(Ordering::Relaxed),
+            duration: treated.duration.read(),
+        })
     }
 
     /// What bounds how many calls it hurts, if anything does.

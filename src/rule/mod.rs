@@ -20,7 +20,7 @@ mod trigger;
 
 pub use admit::Admissions;
 pub(crate) use cell::micros;
-pub use cell::{Counters, Denied, RuleCell};
+pub use cell::{Counters, Denied, RuleCell, TreatedTotals};
 pub use cidr::Cidr;
 pub use compose::{Course, Step, WaitBudget};
 pub use decide::{Decision, Selected, Verdict, VerdictKind, decide};
