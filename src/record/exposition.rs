@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::record::histogram::Histogram;
+use crate::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
 use crate::record::{EnergyTotals, SpanFigures, Totals};
 use crate::rule::RuleCell;

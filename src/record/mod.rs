@@ -5,12 +5,11 @@ mod correlate;
 mod counters;
 mod energy;
 mod exposition;
-mod histogram;
 mod line;
 pub mod logging;
 mod metrics;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
 mod sender;
 mod settings;
 mod sink;
@@ -30,10 +29,10 @@ use crate::error::Origin;
 use crate::model::Admission;
 use crate::rule::Verdict;
 
-pub use counters::{CounterRegistry, SlotCounters, WorkerCounters};
+pub use crate::histogram::{Bounds, Histogram};
+pub use counters::{CounterRegistry, SlotCounters, TouchedCounters, WorkerCounters};
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
 pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
-pub use histogram::{Bounds, Histogram};
 pub(crate) use line::rfc3339;
 pub use metrics::{
     ALERTS, Alert, METRICS, Metric, MetricKind, Panel, SUBJECTS, Subject, Unit, alert_rules,
@@ -41,7 +40,7 @@ pub use metrics::{
 };
 pub use sender::{Facts, RecordSender};
 pub use settings::{DecisionLevel, LogSettings};
-pub use totals::{CallCount, FateCount, SlotTotals, Totals};
+pub use totals::{CallCount, Calls, FateCount, SlotTotals, Tally, Totals};
 pub use trace::{Exporter, Parent, SpanFigures, TRACEPARENT, TraceContext, TraceSettings, Tracer};
 pub use writer::{DecisionLog, LogStats};
 
