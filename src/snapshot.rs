@@ -12,7 +12,7 @@ use globset::GlobSet;
 
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
-use crate::protocol::Dialect;
+use crate::protocol::{Dialect, EndField};
 pub use crate::record::{DecisionLevel, LogSettings, TraceSettings};
 use crate::rule::RuleSet;
 use crate::tls::ServerTls;
@@ -156,6 +156,14 @@ pub enum ProtocolSpec {
 }
 
 impl ProtocolSpec {
+    /// The field that says how a call ended, where HTTP's status does not.
+    pub fn ending(self) -> Option<EndField> {
+        match self {
+            Self::Http(_, dialect) => dialect.ending(),
+            Self::Tcp => None,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http(name, _) => name,
