@@ -9,6 +9,7 @@ mod energy;
 mod notify;
 mod signals;
 mod start;
+mod traces;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -91,6 +91,7 @@ impl Handle {
             audit_unwritten: inner.audit.get().map_or(0, AuditStats::unwritten),
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
+            spans: inner.decisions.spans(),
             energy: self.energy(),
         }
     }

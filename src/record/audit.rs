@@ -21,7 +21,7 @@ impl AuditStats {
         self.0.written.load(Ordering::Relaxed)
     }
 
-    /// Lines that are not: the disk was full or slow, or refusals came too fast to tell each.
+    /// Lines that are not: the disk was full or stuck, or refusals came too fast to tell each.
     pub fn unwritten(&self) -> u64 {
         self.0.unwritten.load(Ordering::Relaxed)
     }

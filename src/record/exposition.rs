@@ -13,9 +13,9 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::record::histogram::Histogram;
+use crate::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
-use crate::record::{EnergyTotals, Totals};
+use crate::record::{EnergyTotals, SpanFigures, Totals};
 use crate::rule::RuleCell;
 
 /// All figures of one moment.
@@ -33,6 +33,8 @@ pub struct Scrape {
     pub audit_unwritten: u64,
     pub decisions_written: u64,
     pub decisions_dropped: u64,
+    /// Absent where no traces are wanted.
+    pub spans: Option<SpanFigures>,
     /// Absent where no energy engine runs.
     pub energy: Option<EnergyTotals>,
 }

@@ -61,6 +61,10 @@ fn scrape() -> Scrape {
         audit_unwritten: 8,
         decisions_written: 5,
         decisions_dropped: 6,
+        spans: Some(SpanFigures {
+            exported: 5,
+            dropped: 1,
+        }),
         energy: Some(EnergyTotals {
             classes: vec![EnergyClass {
                 meter: "rapl".into(),

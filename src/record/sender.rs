@@ -8,7 +8,7 @@ use std::thread::Thread;
 use rtrb::Producer;
 
 use crate::record::follow::Following;
-use crate::record::{DecisionLevel, EnergyLine, Record};
+use crate::record::{DecisionLevel, EnergyLine, Record, Tracer};
 
 /// What decides whether a call is told of; known without building its [`Record`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Facts {
 /// One thing to be told.
 #[derive(Debug)]
 pub(crate) enum Line {
-    /// And whether the log tells of it; else only who follows is told.
+    /// A call, and whether the log tells of it; else its span is wanted, or somebody follows.
     Call(Box<Record>, bool),
     Energy(Box<EnergyLine>),
 }
@@ -34,6 +34,7 @@ pub(crate) enum Line {
 #[derive(Debug)]
 pub struct RecordSender {
     level: DecisionLevel,
+    tracer: Option<Tracer>,
     /// Absent where nobody can ever be told.
     ring: Option<Ring>,
 }
@@ -61,12 +62,14 @@ impl RecordSender {
     pub const fn off() -> Self {
         Self {
             level: DecisionLevel::Off,
+            tracer: None,
             ring: None,
         }
     }
 
     pub(crate) const fn new(
         level: DecisionLevel,
+        tracer: Option<Tracer>,
         producer: Producer<Line>,
         shared: Arc<Shared>,
         writer: Thread,
@@ -74,6 +77,7 @@ impl RecordSender {
         let producer = RefCell::new(producer);
         Self {
             level,
+            tracer,
             ring: Some(Ring {
                 producer,
                 shared,
@@ -82,17 +86,28 @@ impl RecordSender {
         }
     }
 
-    /// Whether a call is told of: by the log, or, where a fault acted on it, to who follows. Build
-    /// a [`Record`] only then.
-    pub fn wants(&self, facts: Facts) -> bool {
-        let followed = |ring: &Ring| ring.shared.follow.any();
-        self.level.wants(facts) || (facts.fired && self.ring.as_ref().is_some_and(followed))
+    /// What chooses the calls that have a span; absent where none have.
+    pub const fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
     }
 
-    /// Hands a call to the writer, or drops it and counts the drop where the ring is full.
-    pub fn send(&self, facts: Facts, record: Record) {
+    /// Whether the log tells of a call. Build a [`Record`] only then, or where the call has a span
+    /// or is followed.
+    pub fn wants(&self, facts: Facts) -> bool {
+        self.level.wants(facts)
+    }
+
+    /// Whether somebody follows the calls on which a fault acts, and this is one.
+    pub fn is_followed(&self, facts: Facts) -> bool {
+        let ring = self.ring.as_ref();
+        facts.fired && ring.is_some_and(|it| it.shared.follow.any())
+    }
+
+    /// Hands a call to the writer, or drops it and counts the drop where the ring is full. Without
+    /// `log` only its span is told, and who follows.
+    pub fn send(&self, record: Record, log: bool) {
         if let Some(ring) = &self.ring {
-            ring.push(Line::Call(Box::new(record), self.level.wants(facts)));
+            ring.push(Line::Call(Box::new(record), log));
         }
     }
 

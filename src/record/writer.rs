@@ -14,7 +14,8 @@ use crate::record::follow::Follower;
 use crate::record::line::render;
 use crate::record::sender::{Line, Shared};
 use crate::record::sink::{Flushed, Sink, probe};
-use crate::record::{DecisionLevel, LogSettings, RecordSender};
+use crate::record::trace::SpanSender;
+use crate::record::{DecisionLevel, Exporter, LogSettings, RecordSender, SpanFigures, Tracer};
 
 /// Lines that one sender can be ahead of the writer.
 const RING: usize = 4096;
@@ -29,9 +30,17 @@ const CLOSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct DecisionLog {
     level: DecisionLevel,
+    traces: Option<Traces>,
     shared: Arc<Shared>,
     /// Absent once it is closed.
     writer: Option<Handle>,
+}
+
+/// Where spans go beside the log.
+#[derive(Clone, Debug)]
+struct Traces {
+    tracer: Tracer,
+    spans: SpanSender,
 }
 
 #[derive(Debug)]
@@ -43,23 +52,31 @@ struct Handle {
 
 /// The figures of the decision log.
 #[derive(Clone, Debug, Default)]
-pub struct LogStats(Arc<Shared>);
+pub struct LogStats {
+    shared: Arc<Shared>,
+    spans: Option<SpanSender>,
+}
 
 impl LogStats {
     /// Follows the calls that the log tells of and those on which a fault acted, from now on.
     /// `None` where too many do already.
     pub fn follow(&self) -> Option<Follower> {
-        Follower::new(&self.0)
+        Follower::new(&self.shared)
     }
 
     /// Lines that reached the file.
     pub fn written(&self) -> u64 {
-        self.0.written.load(Ordering::Relaxed)
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// What became of spans; `None` where none are exported.
+    pub fn spans(&self) -> Option<SpanFigures> {
+        self.spans.as_ref().map(SpanSender::figures)
     }
 
     /// Lines that were lost: a full ring, or a file that could not be written.
     pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
+        self.shared.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -70,11 +87,35 @@ impl DecisionLog {
     /// # Errors
     /// Where no thread can be started.
     pub fn start(settings: &LogSettings) -> io::Result<Self> {
+        Self::begin(settings, None)
+    }
+
+    /// The same, with spans of calls for an exporter: of those that callers sample, and of those
+    /// that `calls` takes.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start_traced(
+        settings: &LogSettings,
+        calls: DecisionLevel,
+        exporter: &Exporter,
+    ) -> io::Result<Self> {
+        let traces = Traces {
+            tracer: Tracer::new(calls),
+            spans: exporter.sender(),
+        };
+        Self::begin(settings, Some(traces))
+    }
+
+    fn begin(settings: &LogSettings, traces: Option<Traces>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
+        let level = settings.decisions;
+        let spans = traces.as_ref().map(|it| it.spans.clone());
         // Also where the level is `off`: somebody may follow.
-        let writer = spawn(settings, settings.decisions, Arc::clone(&shared))?;
+        let writer = spawn(settings, spans, Arc::clone(&shared))?;
         Ok(Self {
-            level: settings.decisions,
+            level,
+            traces,
             shared,
             writer: Some(writer),
         })
@@ -102,6 +143,7 @@ impl DecisionLog {
         }
         RecordSender::new(
             self.level,
+            self.traces.as_ref().map(|it| it.tracer.clone()),
             producer,
             Arc::clone(&self.shared),
             writer.thread.clone(),
@@ -109,7 +151,10 @@ impl DecisionLog {
     }
 
     pub fn stats(&self) -> LogStats {
-        LogStats(Arc::clone(&self.shared))
+        LogStats {
+            shared: Arc::clone(&self.shared),
+            spans: self.traces.as_ref().map(|it| it.spans.clone()),
+        }
     }
 
     /// Writes what was sent so far, and ends. Senders that are left drop their lines. Waits for
@@ -138,7 +183,12 @@ impl Drop for DecisionLog {
     }
 }
 
-fn spawn(settings: &LogSettings, level: DecisionLevel, shared: Arc<Shared>) -> io::Result<Handle> {
+fn spawn(
+    settings: &LogSettings,
+    spans: Option<SpanSender>,
+    shared: Arc<Shared>,
+) -> io::Result<Handle> {
+    let level = settings.decisions;
     let (attach, attached) = channel();
     let (finished, done) = channel();
     let sink = Sink::new(settings);
@@ -149,6 +199,7 @@ fn spawn(settings: &LogSettings, level: DecisionLevel, shared: Arc<Shared>) -> i
                 rings: Vec::new(),
                 correlator: Correlator::new(level),
                 sink,
+                spans,
                 shared,
                 text: Vec::with_capacity(4096),
             };
@@ -169,6 +220,7 @@ struct Writer {
     rings: Vec<Consumer<Line>>,
     correlator: Correlator,
     sink: Sink,
+    spans: Option<SpanSender>,
     shared: Arc<Shared>,
     text: Vec<u8>,
 }
@@ -234,13 +286,20 @@ impl Writer {
 
     fn take(&mut self, line: Line) {
         match line {
-            Line::Call(record, logged) => {
-                render(&mut self.text, &*record);
+            Line::Call(record, log) => {
+                if let (Some(spans), Some(context)) = (&self.spans, &record.trace) {
+                    spans.send(&record, context);
+                }
                 let id = record.id;
-                if self.shared.follow.any() {
+                let follows = self.shared.follow.any() && (log || record.is_fired());
+                if !log && !follows {
+                    return;
+                }
+                render(&mut self.text, &*record);
+                if follows {
                     self.shared.follow.tell(*record, &self.text);
                 }
-                if !logged {
+                if !log {
                     return;
                 }
                 self.write();

@@ -8,8 +8,10 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::call::{Description, Outcome};
+use crate::effect::RuleToken;
 use crate::error::Origin;
 use crate::record::{EnergyLine, Facts, Follower, Next, Record, Timing};
+use crate::rule::{Denied, Verdict, VerdictKind};
 
 /// A fault acted on a call.
 const FIRED: Facts = Facts {
@@ -45,6 +47,25 @@ fn record(id: u64) -> Record {
         units: 0,
         tokens: 0,
         attempt: None,
+        trace: None,
+    }
+}
+
+/// A call on which a fault would have acted but for a dry run.
+fn fired(id: u64) -> Record {
+    let token = RuleToken {
+        rule: "slow".into(),
+        index: 0,
+        epoch: 0,
+    };
+    let verdict = Verdict {
+        token,
+        draw: None,
+        kind: VerdictKind::Denied(Denied::DryRun),
+    };
+    Record {
+        verdicts: vec![verdict],
+        ..record(id)
     }
 }
 
@@ -74,7 +95,7 @@ fn all_that_was_sent_from_any_thread_is_there_after_close() {
             let sender = log.sender();
             thread::spawn(move || {
                 for number in 0..1000 {
-                    sender.send(FIRED, record(worker * 1000 + number));
+                    sender.send(record(worker * 1000 + number), true);
                 }
             })
         })
@@ -104,7 +125,7 @@ fn a_writer_that_sleeps_is_woken_by_a_line() {
         while !log.shared.asleep.load(Ordering::Relaxed) {
             thread::sleep(ROUND);
         }
-        sender.send(FIRED, record(round));
+        sender.send(record(round), true);
         while stats.written() < round {
             thread::sleep(ROUND);
         }
@@ -123,7 +144,7 @@ fn a_log_that_stands_still_holds_no_sender_and_loses_nothing_silently() {
     let sender = log.sender();
     let sent = 10 * RING as u64;
     for id in 0..sent {
-        sender.send(FIRED, record(id));
+        sender.send(record(id), true);
     }
     let stats = log.stats();
     assert!(stats.dropped() > 0);
@@ -143,8 +164,8 @@ fn off_wants_nothing_and_writes_nothing() {
     let file = dir.path().join("log");
     let log = log(&file, DecisionLevel::Off);
     let sender = log.sender();
-    assert!(!sender.wants(FIRED));
-    sender.send(FIRED, record(1));
+    assert!(!sender.wants(FIRED) && !sender.is_followed(FIRED));
+    sender.send(record(1), false);
     sender.send_energy(EnergyLine::default());
     log.close();
     assert!(!file.exists());
@@ -178,13 +199,16 @@ fn who_follows_is_told_of_fired_calls_whatever_the_log_tells() {
         let log = log(&file, level);
         let sender = log.sender();
         let mut follower = log.stats().follow().unwrap();
-        assert!(sender.wants(FIRED));
-        assert_eq!(sender.wants(Facts::default()), level == DecisionLevel::All);
-        sender.send(FIRED, record(1));
-        sender.send(FIRED, record(2));
+        assert!(sender.is_followed(FIRED) && !sender.is_followed(Facts::default()));
+        let log_wants = sender.wants(FIRED);
+        assert_eq!(log_wants, level == DecisionLevel::All);
+        sender.send(fired(1), log_wants);
+        // A call that only has a span is nobody else's business.
+        sender.send(record(7), false);
+        sender.send(fired(2), log_wants);
         assert_eq!(followed(&mut follower, 2), (vec![1, 2], 0));
         drop(follower);
-        assert_eq!(sender.wants(FIRED), level == DecisionLevel::All);
+        assert!(!sender.is_followed(FIRED));
         log.close();
         let written = fs::read_to_string(&file).unwrap_or_default();
         assert_eq!(written.lines().count(), logged, "{level:?}");
@@ -201,7 +225,7 @@ fn who_follows_too_slowly_is_told_how_much_was_missed_and_holds_nobody() {
     let mut seen = Vec::new();
     for round in 0..5 {
         for id in round * 1000..(round + 1) * 1000 {
-            sender.send(FIRED, record(id));
+            sender.send(fired(id), false);
         }
         let (calls, missed) = followed(&mut quick, round * 1000 + 999);
         assert_eq!(missed, 0);
@@ -238,8 +262,8 @@ fn figures_stand_below_their_call_and_only_there() {
     };
     sampler.send_energy(figures(1));
     sampler.send_energy(figures(2));
-    worker.send(FIRED, record(1));
-    worker.send(FIRED, record(3));
+    worker.send(record(1), true);
+    worker.send(record(3), true);
     sampler.send_energy(figures(3));
     log.close();
     let told: Vec<_> = lines(&file)

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use hormesis::call::{Description, Outcome};
+use hormesis::effect::RuleToken;
 use hormesis::error::Origin;
 use hormesis::record::{
     EnergyClass, EnergyTotals, Facts, OutcomeEnergy, Record, RecordSender, Timing,
 };
+use hormesis::rule::{Denied, Verdict, VerdictKind};
 use hormesis::units::MicroJoules;
 use serde_json::Value;
 
@@ -27,7 +29,15 @@ fn record(number: u64, listener: &str, outcome: Outcome) -> Record {
         method: String::new(),
         path: String::new(),
         description: Description::default(),
-        verdicts: Vec::new(),
+        verdicts: vec![Verdict {
+            token: RuleToken {
+                rule: "slow".into(),
+                index: 0,
+                epoch: 0,
+            },
+            draw: None,
+            kind: VerdictKind::Denied(Denied::DryRun),
+        }],
         admissions: Vec::new(),
         effects: Vec::new(),
         origin: Origin::Upstream,
@@ -40,6 +50,7 @@ fn record(number: u64, listener: &str, outcome: Outcome) -> Record {
         units: 0,
         tokens: 0,
         attempt: None,
+        trace: None,
     }
 }
 
@@ -49,8 +60,8 @@ fn send(sender: &RecordSender, record: Record) {
         selected: true,
         fired: true,
     };
-    assert!(sender.wants(facts), "somebody follows");
-    sender.send(facts, record);
+    assert!(sender.is_followed(facts), "somebody follows");
+    sender.send(record, false);
 }
 
 /// A client that reads server-sent events as they come.
@@ -106,11 +117,11 @@ fn loop_to(following: &mut Following, mut line: String, prefix: &str) -> String 
 
 #[test]
 fn decisions_come_as_they_are_made_and_as_they_are_asked_for() {
-    let served = Served::start(None);
-    let log = served.log();
-    let sender = log.sender();
+    let mut served = Served::start(None);
+    let sender = served.log().sender();
     let mut all = Following::start(&served, "");
-    let mut some = Following::start(&served, "?listener=chat&outcome=timeout");
+    let mut none = Following::start(&served, "?rule=another");
+    let mut some = Following::start(&served, "?listener=chat&outcome=timeout&rule=slow");
     send(&sender, record(1, "chat", Outcome::Ok));
     send(&sender, record(2, "other", Outcome::Timeout));
     send(&sender, record(3, "chat", Outcome::Timeout));
@@ -121,6 +132,10 @@ fn decisions_come_as_they_are_made_and_as_they_are_asked_for() {
     }
     let (_, data) = some.event();
     assert_eq!(data["call"], 3);
+    served.stop();
+    let mut rest = String::new();
+    drop(none.0.read_to_string(&mut rest));
+    assert!(!rest.contains("decision"), "{rest}");
 }
 
 #[test]

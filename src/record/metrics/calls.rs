@@ -99,7 +99,7 @@ pub(super) static METRICS: &[Metric] = &[
         }),
         samples: |scrape, samples| {
             for slot in &scrape.totals.slots {
-                samples.histogram(&slot_labels(slot), &slot.duration)?;
+                samples.histogram(&slot_labels(slot), &slot.all.duration)?;
             }
             Ok(())
         },
@@ -210,7 +210,7 @@ pub(super) static METRICS: &[Metric] = &[
         }),
         samples: |scrape, samples| {
             for slot in &scrape.totals.slots {
-                samples.histogram(&slot_labels(slot), &slot.token_gap)?;
+                samples.histogram(&slot_labels(slot), &slot.all.token_gap)?;
             }
             Ok(())
         },
@@ -237,7 +237,7 @@ pub(super) static METRICS: &[Metric] = &[
         }),
         samples: |scrape, samples| {
             for slot in &scrape.totals.slots {
-                samples.histogram(&slot_labels(slot), &slot.first_token)?;
+                samples.histogram(&slot_labels(slot), &slot.all.first_token)?;
             }
             Ok(())
         },

@@ -8,7 +8,7 @@ pub(super) static METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         unit: Unit::Number,
         labels: &[],
-        help: "Lines of the audit log that are not in it: the disk was full or slow, or refusals came too fast to tell each.",
+        help: "Lines of the audit log that are not in it: the disk was full or stuck, or refusals came too fast to tell each.",
         panel: None,
         samples: |scrape, samples| samples.counter(&[], &scrape.audit_unwritten),
     },
@@ -88,5 +88,20 @@ pub(super) static METRICS: &[Metric] = &[
         help: "Lines of the decision log that were written.",
         panel: None,
         samples: |scrape, samples| samples.counter(&[], &scrape.decisions_written),
+    },
+    Metric {
+        name: "hormesis_spans_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Number,
+        labels: &["result"],
+        help: "Spans of calls, by result: exported, or dropped where the collector did not take them. Nothing where no traces are wanted.",
+        panel: None,
+        samples: |scrape, samples| match scrape.spans {
+            Some(spans) => {
+                samples.counter(&[("result", "dropped")], &spans.dropped)?;
+                samples.counter(&[("result", "exported")], &spans.exported)
+            }
+            None => Ok(()),
+        },
     },
 ];
