@@ -3,6 +3,7 @@
 //! route refuses what a web page could send (`guard.rs`).
 
 mod answer;
+pub mod client;
 mod guard;
 mod routes;
 mod serve;

@@ -106,7 +106,7 @@ pub(super) fn unknown_name(what: &str, name: &str, known: &[&str]) -> Hint {
 }
 
 /// The known name that a mistyped one is nearest to, where one is near enough.
-pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let allowed = match name.chars().count() {
         0..=2 => 1,
         3..=5 => 2,

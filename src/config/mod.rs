@@ -33,6 +33,7 @@ pub use admin::{AdminConfig, HealthConfig, parse_admin};
 pub use energy::EnergyConfig;
 pub use expand::Environment;
 pub use files::{inline, is_stdin, load, read_sources};
+pub(crate) use hint::nearest;
 pub use inputs::Inputs;
 pub use listener::{
     CertConfig, ClientAuthConfig, ForwardedConfig, ListenerConfig, ListenerTlsConfig,
