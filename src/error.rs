@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Lets a failure pass that changes nothing where it happens; the comment at the call says why.
 pub fn ignore<T, E>(result: Result<T, E>) {
@@ -10,7 +11,9 @@ pub fn ignore<T, E>(result: Result<T, E>) {
 }
 
 /// The party that made an answer or ended a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The client: it sent something malformed, or left.

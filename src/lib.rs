@@ -12,6 +12,7 @@ pub mod law;
 
 pub mod call;
 pub mod effect;
+pub mod toxic;
 
 pub mod view;
 

@@ -35,7 +35,9 @@ pub(super) struct DisarmArguments {
 }
 
 pub(super) fn arm(arguments: &ArmArguments, console: &Console) -> anyhow::Result<Exit> {
-    let body = arguments.time.map(|time| json!({ "ttl": time.to_string() }));
+    let body = arguments
+        .time
+        .map(|time| json!({ "ttl": time.to_string() }));
     let answer = post(&arguments.admin, &arguments.name, "/arm", body.as_ref())?;
     if arguments.admin.json {
         console.json(&answer)?;

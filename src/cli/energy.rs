@@ -53,9 +53,8 @@ pub(super) fn run(arguments: &EnergyArguments, console: &Console) -> anyhow::Res
     }
     let energy: Energy = read(&answer)?;
     let Some(tier) = &energy.tier else {
-        console.line(
-            "nothing is known: no meter gives readings (`hormesis doctor` tells why not)",
-        )?;
+        console
+            .line("nothing is known: no meter gives readings (`hormesis doctor` tells why not)")?;
         return Ok(Exit::Fine);
     };
     let grouped = &answer[format!("by_{by}")];
@@ -63,7 +62,10 @@ pub(super) fn run(arguments: &EnergyArguments, console: &Console) -> anyhow::Res
         console.line(format_args!("by {by} nothing is kept"))?;
     } else {
         let grouped: BTreeMap<String, EnergyPart> = read(grouped)?;
-        let mut rows: Vec<_> = grouped.iter().map(|(name, part)| row(name, *part)).collect();
+        let mut rows: Vec<_> = grouped
+            .iter()
+            .map(|(name, part)| row(name, *part))
+            .collect();
         rows.push(row("all", energy.total));
         console.table(&[by, "calls", "energy", "range", "a call"], rows)?;
     }
@@ -96,7 +98,10 @@ fn row(name: &str, part: EnergyPart) -> Vec<String> {
         }
         _ => "–".to_owned(),
     };
-    let each = part.dyn_uj.filter(|_| part.calls > 0).map(|it| it / part.calls);
+    let each = part
+        .dyn_uj
+        .filter(|_| part.calls > 0)
+        .map(|it| it / part.calls);
     vec![
         name.to_owned(),
         part.calls.to_string(),

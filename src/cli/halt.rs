@@ -57,7 +57,9 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> anyhow::
             Ok(Exit::Fine)
         }
         // Another halt came in between.
-        Some(Told { halted: Some(halt), .. }) => {
+        Some(Told {
+            halted: Some(halt), ..
+        }) => {
             console.line(super::status::halted(&halt))?;
             Ok(Exit::Halted)
         }

@@ -73,7 +73,13 @@ mod tests {
         assert_eq!(path("http://a:1/"), "/readyz");
         assert_eq!(path("http://[::1]:1/healthz"), "/healthz");
         assert_eq!(target("unix:/a/b").unwrap().0, Address::Unix("/a/b".into()));
-        for bad in ["a:1", "https://a:1", "http://a", "unix:a", "http://a:1/x\r\ny"] {
+        for bad in [
+            "a:1",
+            "https://a:1",
+            "http://a",
+            "unix:a",
+            "http://a:1/x\r\ny",
+        ] {
             assert!(target(bad).is_err(), "{bad}");
         }
     }

@@ -49,7 +49,9 @@ pub(super) fn run(arguments: &ManArguments, console: &Console) -> anyhow::Result
         Some(command) => format!("hormesis-{command}.1"),
         None => "hormesis.1".to_owned(),
     };
-    let page = pages(grammar)?.into_iter().find(|(name, _)| *name == wanted);
+    let page = pages(grammar)?
+        .into_iter()
+        .find(|(name, _)| *name == wanted);
     let (_, page) = page.ok_or_else(|| {
         UsageError(format!(
             "no command is called {:?}: `hormesis --help` lists them",
@@ -68,9 +70,9 @@ fn pages(mut grammar: Command) -> anyhow::Result<Vec<(String, String)>> {
         if command.get_name() == "help" {
             continue;
         }
-        let name = format!("hormesis-{}", command.get_name());
-        let command = command.clone().name(name.clone()).display_name(name.clone());
-        pages.push((format!("{name}.1"), page(command)?));
+        // Built, a command knows its full name: hormesis-add.
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        pages.push((format!("{name}.1"), page(command.clone())?));
     }
     Ok(pages)
 }
@@ -107,8 +109,12 @@ fn reference(mut grammar: Command) -> String {
         let help = command.clone().term_width(100).render_long_help();
         let (name, help) = (command.get_name(), help.to_string());
         // A string takes all that is written.
-        write!(page, "\n## `hormesis {name}`\n\n```text\n{}\n```\n", trimmed(&help))
-            .unwrap_or_default();
+        write!(
+            page,
+            "\n## `hormesis {name}`\n\n```text\n{}\n```\n",
+            trimmed(&help)
+        )
+        .unwrap_or_default();
     }
     page
 }

@@ -87,7 +87,11 @@ impl AdminArguments {
         }
         match self.token()? {
             Some((path, token)) => client.with_token(token.trim()).map_err(|_| {
-                UsageError(format!("{} holds no token: it has characters that none has", path.display())).into()
+                UsageError(format!(
+                    "{} holds no token: it has characters that none has",
+                    path.display()
+                ))
+                .into()
             }),
             None => Ok(client),
         }
@@ -160,7 +164,11 @@ pub(super) fn rule_path(name: &str, below: &str) -> String {
 }
 
 /// A refusal that names no rule there is, told with the name that was meant.
-pub(super) async fn with_suggestion(client: &Client, name: &str, error: ClientError) -> ClientError {
+pub(super) async fn with_suggestion(
+    client: &Client,
+    name: &str,
+    error: ClientError,
+) -> ClientError {
     let ClientError::Refused(refused) = error else {
         return error;
     };
@@ -191,12 +199,17 @@ pub(super) fn explain(error: &ClientError, console: &Console) -> Exit {
     let help = |text: &str| console.complain(format_args!("  help: {text}"));
     match error {
         ClientError::Unreachable { .. } => {
-            help("is it running? `hormesis run` starts one; --admin ADDR or HORMESIS_ADMIN names another address");
+            help(
+                "is it running? `hormesis run` starts one; --admin ADDR or HORMESIS_ADMIN names another address",
+            );
             Exit::CannotRun
         }
         ClientError::Refused(refused) => {
             for problem in &refused.problems {
-                let at = problem.at.as_ref().map_or(String::new(), |it| format!("{it}: "));
+                let at = problem
+                    .at
+                    .as_ref()
+                    .map_or(String::new(), |it| format!("{it}: "));
                 console.complain(format_args!("  × {at}{}", problem.message));
                 if let Some(text) = &problem.help {
                     console.complain(format_args!("    help: {text}"));
@@ -206,9 +219,9 @@ pub(super) fn explain(error: &ClientError, console: &Console) -> Exit {
                 help(text);
             }
             match refused.status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
-                    Exit::CannotRun
-                }
+                StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::TOO_MANY_REQUESTS => Exit::CannotRun,
                 status if status.is_client_error() => Exit::Usage,
                 _ => Exit::CannotRun,
             }
@@ -221,7 +234,9 @@ pub(super) fn explain(error: &ClientError, console: &Console) -> Exit {
 /// What is read of an answer that is kept whole for `--json`.
 pub(super) fn read<T: serde::de::DeserializeOwned>(answer: &Value) -> anyhow::Result<T> {
     T::deserialize(answer).map_err(|error| {
-        anyhow::anyhow!("the sidecar's answer is not understood ({error}): is it of another version?")
+        anyhow::anyhow!(
+            "the sidecar's answer is not understood ({error}): is it of another version?"
+        )
     })
 }
 

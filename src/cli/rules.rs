@@ -28,7 +28,9 @@ pub(super) fn run(arguments: &RulesArguments, console: &Console) -> anyhow::Resu
         let answer = match client.get::<Value>(&path).await {
             Ok(answer) => answer,
             Err(error) => {
-                return Err(with_suggestion(&client, name.unwrap_or_default(), error).await.into());
+                return Err(with_suggestion(&client, name.unwrap_or_default(), error)
+                    .await
+                    .into());
             }
         };
         let status: Value = client.get("/status").await?;
@@ -91,7 +93,11 @@ fn one(rule: &Rule, console: &Console) -> anyhow::Result<()> {
     let figures = &rule.figures;
     let ends = match (rule.expires_in_s, &rule.expires_at) {
         (Some(left), Some(at)) => {
-            format!(", ends in {} at {} UTC", whole_seconds(left), time_of_day(at))
+            format!(
+                ", ends in {} at {} UTC",
+                whole_seconds(left),
+                time_of_day(at)
+            )
         }
         _ => String::new(),
     };
@@ -102,7 +108,11 @@ fn one(rule: &Rule, console: &Console) -> anyhow::Result<()> {
         rule.name,
         state(rule),
         listeners(rule),
-        if rule.source == "api" { "the admin API" } else { "a file" },
+        if rule.source == "api" {
+            "the admin API"
+        } else {
+            "a file"
+        },
     ))?;
     console.line(format_args!(
         "selected {}, hit {}, acting now on {}",
@@ -112,9 +122,16 @@ fn one(rule: &Rule, console: &Console) -> anyhow::Result<()> {
         "applied {}, superseded {}, not applicable {}, revoked {}",
         figures.applied, figures.superseded, figures.not_applicable, figures.revoked
     ))?;
-    let denied: Vec<_> = figures.denied.iter().filter(|(_, count)| **count > 0).collect();
+    let denied: Vec<_> = figures
+        .denied
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .collect();
     if !denied.is_empty() {
-        let denied: Vec<_> = denied.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        let denied: Vec<_> = denied
+            .iter()
+            .map(|(why, count)| format!("{why} {count}"))
+            .collect();
         console.line(format_args!("left alone: {}", denied.join(", ")))?;
     }
     console.line("")?;
@@ -127,7 +144,8 @@ fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let kept = map.iter().filter(|(_, value)| !value.is_null());
-            kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect()
+            kept.map(|(key, value)| (key.clone(), without_nulls(value)))
+                .collect()
         }
         Value::Array(items) => items.iter().map(without_nulls).collect(),
         other => other.clone(),

@@ -57,7 +57,11 @@ pub(super) fn run(arguments: &WatchArguments, console: &Console) -> anyhow::Resu
         let mut interrupts = Interrupts::new()?;
         let rule: Rule = match client.get(&rule_path(&arguments.name, "")).await {
             Ok(rule) => rule,
-            Err(error) => return Err(with_suggestion(&client, &arguments.name, error).await.into()),
+            Err(error) => {
+                return Err(with_suggestion(&client, &arguments.name, error)
+                    .await
+                    .into());
+            }
         };
         let watch = Watch {
             arguments,
@@ -183,7 +187,10 @@ impl Watch<'_> {
 
     fn headings(&self) -> anyhow::Result<()> {
         let bold = |text: &str| self.console.styled(text, Style::new().bold());
-        let group = format!("{:>7}{:>8}{:>9}{:>9}{:>9}", "calls", "errors", "p50", "p90", "p99");
+        let group = format!(
+            "{:>7}{:>8}{:>9}{:>9}{:>9}",
+            "calls", "errors", "p50", "p90", "p99"
+        );
         let first = format!("{:>6} │{:<42} │{:<42} │", "", " treated", " untouched");
         let second = format!("{:>6} │{group} │{group} │{:>6}", "since", "now");
         self.console.line(bold(&first))?;

@@ -4,6 +4,7 @@
 mod halt;
 mod reload;
 mod status;
+mod toxics;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use crate::snapshot::Snapshot;
 pub use halt::{Halt, StateError};
 pub use reload::{Again, ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
+pub use toxics::{ProxyConfig, ProxyError, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
 use halt::HaltFile;

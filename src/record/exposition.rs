@@ -11,6 +11,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::record::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
@@ -35,7 +36,7 @@ pub struct Scrape {
 }
 
 /// The counters of one rule, as read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RuleFigures {
     pub name: Arc<str>,
     pub armed: bool,
@@ -50,7 +51,7 @@ pub struct RuleFigures {
 }
 
 /// Calls that a rule selected and left alone, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeniedFigures {
     pub dry_run: u64,
     pub halt: u64,

@@ -12,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -270,7 +269,10 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let status = response.status();
         let body = Limited::new(response.into_body(), MOST_BYTES).collect();
-        let body = line.drive(body).await.map_err(|error| self.foreign(error))?;
+        let body = line
+            .drive(body)
+            .await
+            .map_err(|error| self.foreign(error))?;
         Ok(Answer {
             status,
             body: body.to_bytes(),

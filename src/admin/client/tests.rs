@@ -30,7 +30,8 @@ async fn an_answer_that_says_no_is_told_with_its_help() {
     )
     .await;
     let client = client.with_token("secret").unwrap();
-    let asked = client.post::<Value>("/halt", Some(&serde_json::json!({"a": 1})));
+    let body = serde_json::json!({"a": 1});
+    let asked = client.post::<Value>("/halt", Some(&body));
     let (answer, request) = tokio::join!(asked, served);
     assert!(
         request.starts_with("POST /halt HTTP/1.1\r\nhost: 127.0.0.1:"),

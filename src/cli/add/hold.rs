@@ -12,10 +12,10 @@ use super::rule::RuleText;
 use super::{AddArguments, put, tell};
 use crate::admin::client::told::{Rule, Status};
 use crate::admin::client::{Client, ClientError};
+use crate::cli::Exit;
 use crate::cli::console::Console;
 use crate::cli::interrupt::Interrupts;
 use crate::cli::remote::rule_path;
-use crate::cli::Exit;
 use crate::units::Span;
 
 /// Longer than a busy machine holds a process up; short enough that a rule is gone within a second.

@@ -186,7 +186,9 @@ fn summary(rule: &Rule) -> String {
     let faults = config("faults").and_then(Value::as_array);
     let faults: Vec<String> = faults.into_iter().flatten().map(rule::in_toml).collect();
     let mut text = format!("{} on {}", faults.join(", "), remote::listeners(rule));
-    if let Some(select) = config("select").filter(|it| it.as_object().is_some_and(|it| !it.is_empty())) {
+    if let Some(select) =
+        config("select").filter(|it| it.as_object().is_some_and(|it| !it.is_empty()))
+    {
         text.push_str(&format!(", where {}", rule::in_toml(select)));
     }
     if let Some(probability) = config("probability").and_then(Value::as_str) {

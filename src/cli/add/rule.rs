@@ -161,8 +161,9 @@ fn table(pairs: &[Pair], flat: &[&str]) -> Result<Map<String, Value>, UsageError
             Some((first, name)) if flat.contains(&first) => vec![first, name],
             _ => key.split('.').collect(),
         };
-        insert(&mut all, &parts, value.clone())
-            .ok_or_else(|| UsageError(format!("{key} is given twice, or as a value and a table")))?;
+        insert(&mut all, &parts, value.clone()).ok_or_else(|| {
+            UsageError(format!("{key} is given twice, or as a value and a table"))
+        })?;
     }
     Ok(all)
 }

@@ -51,7 +51,10 @@ fn pick(what: &str, word: &str, known: &[&'static str]) -> Result<&'static str, 
     }
     Err(match config::nearest(word, known) {
         Some(near) => format!("there is no {what} {word:?}: did you mean {near:?}?"),
-        None => format!("there is no {what} {word:?}: there are {}", known.join(", ")),
+        None => format!(
+            "there is no {what} {word:?}: there are {}",
+            known.join(", ")
+        ),
     })
 }
 

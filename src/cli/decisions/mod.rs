@@ -60,7 +60,11 @@ pub(super) fn run(arguments: &DecisionsArguments, console: &Console) -> anyhow::
         };
         let lines = past::last(&file, &filter, arguments.number)?;
         if lines.is_empty() && !arguments.admin.json {
-            let which = if arguments.filter.is_empty() { "" } else { " like this" };
+            let which = if arguments.filter.is_empty() {
+                ""
+            } else {
+                " like this"
+            };
             console.complain(format_args!("no call{which} stands in {}", file.display()));
         }
         for line in &lines {

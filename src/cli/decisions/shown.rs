@@ -12,7 +12,12 @@ pub(super) fn shown(line: &Value, console: &Console) -> Option<String> {
         return None;
     }
     let text = |key: &str| line[key].as_str().unwrap_or_default();
-    let mut what = vec![text("method"), text("path"), text("operation"), text("model")];
+    let mut what = vec![
+        text("method"),
+        text("path"),
+        text("operation"),
+        text("model"),
+    ];
     what.retain(|it| !it.is_empty());
     let outcome = text("outcome");
     let origin = text("origin");

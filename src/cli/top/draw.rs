@@ -102,9 +102,15 @@ impl Picture<'_> {
     fn alarms(&self) -> Vec<Line<'_>> {
         let halted = self.view.halted.as_ref().map(|it| {
             let style = Style::new().fg(Color::White).bg(Color::Red);
-            Line::styled(format!(" {} ", upper_first(it)), style.add_modifier(Modifier::BOLD))
+            Line::styled(
+                format!(" {} ", upper_first(it)),
+                style.add_modifier(Modifier::BOLD),
+            )
         });
-        let notice = self.notice.as_ref().map(|it| Line::raw(it.as_str()).yellow());
+        let notice = self
+            .notice
+            .as_ref()
+            .map(|it| Line::raw(it.as_str()).yellow());
         halted.into_iter().chain(notice).collect()
     }
 }
@@ -130,7 +136,7 @@ fn footer_line() -> Line<'static> {
 }
 
 /// A part of the screen under its title.
-fn section(title: &str) -> Block<'_> {
+fn section(title: &str) -> Block<'static> {
     Block::new()
         .borders(Borders::TOP)
         .border_style(Style::new().add_modifier(Modifier::DIM))

@@ -147,7 +147,10 @@ impl Top {
             }
             // What was seen last stays, and is said to be old.
             Err(error) => {
-                let since = self.silent.take().map_or_else(Instant::now, |(since, _)| since);
+                let since = self
+                    .silent
+                    .take()
+                    .map_or_else(Instant::now, |(since, _)| since);
                 self.silent = Some((since, error.to_string()));
             }
         }
@@ -156,7 +159,9 @@ impl Top {
     async fn halt(&mut self) {
         let body = json!({ "reason": "h in hormesis top" });
         let told = match self.client.post::<Value>("/halt", Some(&body)).await {
-            Ok(_) => "halted: every fault has ended; `hormesis resume` lets them act again".to_owned(),
+            Ok(_) => {
+                "halted: every fault has ended; `hormesis resume` lets them act again".to_owned()
+            }
             Err(error) => format!("not halted: {error}"),
         };
         self.notice = Some((told, Instant::now()));

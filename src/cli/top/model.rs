@@ -84,7 +84,8 @@ impl History {
     /// The sample that stands a window before this one, or the oldest there is.
     fn before(&self, index: usize) -> &Sample {
         let now = self.0[index].at;
-        let within = |it: &&Sample| now.duration_since(it.at) <= WINDOW + Duration::from_millis(500);
+        let within =
+            |it: &&Sample| now.duration_since(it.at) <= WINDOW + Duration::from_millis(500);
         self.0.iter().find(within).unwrap_or(&self.0[index])
     }
 
@@ -140,7 +141,9 @@ impl Span<'_> {
 
     /// The times of a listener, or of all.
     fn times(&self, listener: Option<&str>, of: impl Fn(&Sample) -> &ByListener) -> Histogram {
-        let wanted = of(self.now).iter().filter(|(name, _)| listener.is_none_or(|it| it == *name));
+        let wanted = of(self.now)
+            .iter()
+            .filter(|(name, _)| listener.is_none_or(|it| it == *name));
         wanted.fold(Histogram::default(), |sum, (name, histogram)| {
             sum.plus(&histogram.since(of(self.before).get(name)))
         })
@@ -307,9 +310,14 @@ fn errors(span: Span<'_>) -> Vec<ErrorView> {
         }
     };
     // Real ones first.
-    [Origin::Upstream, Origin::Downstream, Origin::Proxy, Origin::Injected]
-        .map(of)
-        .into()
+    [
+        Origin::Upstream,
+        Origin::Downstream,
+        Origin::Proxy,
+        Origin::Injected,
+    ]
+    .map(of)
+    .into()
 }
 
 fn rule(span: Span<'_>, rule: &Rule) -> RuleView {
@@ -319,12 +327,16 @@ fn rule(span: Span<'_>, rule: &Rule) -> RuleView {
         Some(one) => vec![one.to_owned()],
         None => {
             let all = conditions.as_array().into_iter().flatten();
-            all.filter_map(|it| it.as_str().map(str::to_owned)).collect()
+            all.filter_map(|it| it.as_str().map(str::to_owned))
+                .collect()
         }
     };
     RuleView {
         name: rule.name.clone(),
-        on: rule.listener.as_ref().map_or_else(|| "all".to_owned(), |it| it.join(",")),
+        on: rule
+            .listener
+            .as_ref()
+            .map_or_else(|| "all".to_owned(), |it| it.join(",")),
         faults: rule.faults.join(","),
         state: crate::cli::rules::state(rule),
         source: rule.source.clone(),

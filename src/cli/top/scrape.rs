@@ -82,7 +82,11 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 impl Histogram {
     /// One listener may have several protocols: their counts add up.
     fn add(&mut self, bound: f64, count: f64) {
-        match self.0.iter_mut().find(|(own, _)| own.total_cmp(&bound).is_eq()) {
+        match self
+            .0
+            .iter_mut()
+            .find(|(own, _)| own.total_cmp(&bound).is_eq())
+        {
             Some((_, sum)) => *sum += count,
             None => self.0.push((bound, count)),
         }
@@ -95,7 +99,10 @@ impl Histogram {
             let mut same = all.filter(|(own, _)| own.total_cmp(&bound).is_eq());
             same.next().map_or(0.0, |(_, count)| *count)
         };
-        let each = self.0.iter().map(|&(bound, count)| (bound, count - old(bound)));
+        let each = self
+            .0
+            .iter()
+            .map(|&(bound, count)| (bound, count - old(bound)));
         Self(each.collect())
     }
 
@@ -112,7 +119,10 @@ impl Histogram {
     pub(super) fn quantile(&self, q: f64) -> Option<f64> {
         let mut buckets = self.0.clone();
         buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        let total = buckets.last().map(|(_, count)| *count).filter(|it| *it > 0.0)?;
+        let total = buckets
+            .last()
+            .map(|(_, count)| *count)
+            .filter(|it| *it > 0.0)?;
         let wanted = q * total;
         let mut below = (0.0, 0.0);
         for (bound, count) in buckets {

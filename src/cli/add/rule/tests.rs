@@ -154,7 +154,13 @@ fn values_have_the_type_that_they_read_as() {
 #[test]
 fn values_are_shown_as_the_configuration_writes_them() {
     let fault = json!({ "delay": { "fixed": "1s", "at": { "token": 2 } } });
-    assert_eq!(in_toml(&fault), "delay = { at = { token = 2 }, fixed = \"1s\" }");
+    assert_eq!(
+        in_toml(&fault),
+        "delay = { at = { token = 2 }, fixed = \"1s\" }"
+    );
     assert_eq!(in_toml(&json!({ "stall": {} })), "stall = {}");
-    assert_eq!(in_toml(&json!({ "a": 1, "b c": [true] })), "{ a = 1, \"b c\" = [true] }");
+    assert_eq!(
+        in_toml(&json!({ "a": 1, "b c": [true] })),
+        "{ a = 1, \"b c\" = [true] }"
+    );
 }

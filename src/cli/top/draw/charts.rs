@@ -15,11 +15,22 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)])
         .spacing(2)
         .areas(area);
-    let calls: Vec<_> = view.lines.iter().map(|it| (-it.age_s, it.calls_per_s)).collect();
+    let calls: Vec<_> = view
+        .lines
+        .iter()
+        .map(|it| (-it.age_s, it.calls_per_s))
+        .collect();
     line(frame, left, "calls a second", &calls, Color::Green, rate);
     let slow = view.lines.iter();
     let slow: Vec<_> = slow.filter_map(|it| Some((-it.age_s, it.p99_s?))).collect();
-    line(frame, right, "p99 of each second", &slow, Color::Cyan, seconds);
+    line(
+        frame,
+        right,
+        "p99 of each second",
+        &slow,
+        Color::Cyan,
+        seconds,
+    );
 }
 
 fn line(
@@ -66,7 +77,13 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        for (value, top) in [(0.9, 1.0), (1.0, 1.0), (1.3, 2.0), (37.0, 50.0), (0.023, 0.05)] {
+        for (value, top) in [
+            (0.9, 1.0),
+            (1.0, 1.0),
+            (1.3, 2.0),
+            (37.0, 50.0),
+            (0.023, 0.05),
+        ] {
             assert!((round_up(value) - top).abs() < 1e-9, "{value}");
         }
     }

@@ -15,7 +15,11 @@ const WIDE: u16 = 120;
 fn head<'a>(names: &[&'a str], left: usize) -> Row<'a> {
     let cell = |(index, name): (usize, &&'a str)| {
         let line = Line::raw(*name);
-        Cell::from(if index < left { line } else { line.right_aligned() })
+        Cell::from(if index < left {
+            line
+        } else {
+            line.right_aligned()
+        })
     };
     let style = Style::new().add_modifier(Modifier::DIM);
     Row::new(names.iter().enumerate().map(cell)).style(style)
@@ -123,7 +127,11 @@ pub(super) fn energy(view: &View, width: u16) -> Paragraph<'_> {
     let mut lines = Vec::new();
     for (outcome, uj, _) in energy.by_outcome.iter().take(4) {
         let bar = bar(uj.unwrap_or_default(), most.unwrap_or_default(), room);
-        let color = if outcome == "ok" { Color::Green } else { Color::Yellow };
+        let color = if outcome == "ok" {
+            Color::Green
+        } else {
+            Color::Yellow
+        };
         lines.push(Line::from(vec![
             Span::raw(format!("{outcome:<15}{:>9}  ", microjoules(*uj))),
             Span::raw(bar).fg(color),
@@ -153,7 +161,9 @@ fn bar(part: u64, most: u64, room: usize) -> String {
 
 pub(super) fn rules(view: &View, area: Rect) -> Table<'_> {
     let wide = area.width >= WIDE;
-    let mut names = vec!["rule", "on", "faults", "state", "ends in", "hits/s", "now", "applied"];
+    let mut names = vec![
+        "rule", "on", "faults", "state", "ends in", "hits/s", "now", "applied",
+    ];
     let mut widths = vec![
         Constraint::Fill(3),
         Constraint::Fill(2),
@@ -183,7 +193,10 @@ pub(super) fn rules(view: &View, area: Rect) -> Table<'_> {
         (count, hidden) => format!("rules ({count}, {hidden} not shown)"),
     };
     let halted = view.halted.is_some();
-    let rows = rules.into_iter().take(room).map(|it| rule(it, wide, halted));
+    let rows = rules
+        .into_iter()
+        .take(room)
+        .map(|it| rule(it, wide, halted));
     let rows: Vec<_> = rows.collect();
     Table::new(rows, widths)
         .header(head(&names, 4))
