@@ -8,6 +8,7 @@ pub mod units;
 
 pub mod draw;
 pub mod error;
+pub mod histogram;
 pub mod law;
 
 pub mod call;
@@ -32,6 +33,8 @@ pub mod rule;
 pub mod record;
 
 pub mod energy;
+
+pub mod measure;
 
 pub mod upstream;
 

@@ -238,6 +238,10 @@ pub struct Safety {
     pub max_delay_per_call: Duration,
     pub max_faults_per_call: usize,
     pub dry_run: bool,
+    /// A rule of the admin API lives no longer.
+    pub max_ttl: Duration,
+    /// While it exists everything is halted.
+    pub halt_file: Option<PathBuf>,
 }
 
 /// Limits against slow or greedy peers.

@@ -18,6 +18,7 @@ mod init;
 mod interrupt;
 mod man;
 mod meters;
+mod metrics;
 mod protocols;
 mod remote;
 mod render;
@@ -79,6 +80,7 @@ enum Command {
     Faults(faults::FaultsArguments),
     Protocols(protocols::ProtocolsArguments),
     Meters(meters::MetersArguments),
+    Metrics(metrics::MetricsArguments),
     Doctor(doctor::DoctorArguments),
     Health(health::HealthArguments),
     Status(status::StatusArguments),
@@ -148,6 +150,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Faults(arguments) => faults::run(&arguments, console),
         Command::Protocols(arguments) => protocols::run(&arguments, console),
         Command::Meters(arguments) => meters::run(&arguments, console),
+        Command::Metrics(arguments) => metrics::run(&arguments, console),
         Command::Doctor(arguments) => doctor::run(&arguments, console),
         Command::Health(arguments) => health::run(&arguments, console),
         Command::Status(arguments) => status::run(&arguments, console),

@@ -12,7 +12,7 @@ use super::console::Console;
 use super::{Exit, UsageError};
 use crate::admin::client::told::{Rule, Rules};
 use crate::admin::client::{Address, Client, ClientError, Refused, escaped};
-use crate::config;
+use crate::error::nearest;
 use crate::tls::{ALPN_HTTP_1, Authorities, ClientTls, Identity, Trust};
 use crate::units::Span;
 
@@ -179,7 +179,7 @@ pub(super) async fn with_suggestion(
         Ok(Rules { rules }) if rules.is_empty() => "there is no rule at all".to_owned(),
         Ok(Rules { rules }) => {
             let names: Vec<&str> = rules.iter().map(|it| it.name.as_str()).collect();
-            match config::nearest(name, &names) {
+            match nearest(name, &names) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("there are {}", names.join(", ")),
             }

@@ -11,6 +11,7 @@ mod expand;
 mod files;
 mod hint;
 mod inputs;
+mod json;
 mod listener;
 mod log;
 mod peer_limits;
@@ -33,7 +34,6 @@ pub use admin::{AdminConfig, HealthConfig, parse_admin};
 pub use energy::EnergyConfig;
 pub use expand::Environment;
 pub use files::{inline, is_stdin, load, read_sources};
-pub(crate) use hint::nearest;
 pub use inputs::Inputs;
 pub use listener::{
     CertConfig, ClientAuthConfig, ForwardedConfig, ListenerConfig, ListenerTlsConfig,
@@ -43,7 +43,7 @@ pub use log::{Decisions, LogConfig};
 pub use peer_limits::PeerLimitsConfig;
 pub use problem::{Place, Problem, Problems, Severity};
 pub use reference::reference;
-pub use resolve::{Resolved, resolve};
+pub use resolve::{LiveRule, Resolved, read_rule, resolve};
 pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};

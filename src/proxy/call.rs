@@ -277,6 +277,9 @@ impl<'s> InFlight<'s> {
         if let Some(first) = self.first_token {
             counters.first_token(first - self.started);
         }
+        if self.is_touched() {
+            self.count_touched(outcome, origin, total);
+        }
         self.activity.end(|| self.finish_line(outcome));
         let facts = self.facts();
         if self.session.worker.records.wants(facts) {
@@ -298,6 +301,30 @@ impl<'s> InFlight<'s> {
                     .fate(&effect.planned, &effect.fate);
             }
             self.count_rules(&effects);
+        }
+    }
+
+    /// Whether a fault has acted on it.
+    pub(in crate::proxy) fn is_touched(&self) -> bool {
+        self.execution().is_some_and(Execution::fired)
+    }
+
+    /// Counts it once more, apart from calls that no fault acted on, and for each rule that did.
+    fn count_touched(&self, outcome: Outcome, origin: Origin, total: Duration) {
+        let touched = self.counters().touched();
+        touched.call_ended(outcome, origin, total);
+        if let Some(first) = self.first_token {
+            touched.first_token(first - self.started);
+        }
+        let is_error = matches!(
+            outcome,
+            Outcome::InjectedFault | Outcome::Timeout | Outcome::UpstreamError
+        );
+        let rules = &self.generation.snapshot.rules;
+        for rule in self.execution().into_iter().flat_map(Execution::acted) {
+            if let Some(cell) = rules.cells().get(rule as usize) {
+                cell.count_treated(is_error, total);
+            }
         }
     }
 

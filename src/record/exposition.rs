@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::record::histogram::Histogram;
+use crate::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
 use crate::record::{EnergyTotals, Totals};
 use crate::rule::RuleCell;
@@ -168,7 +168,7 @@ struct Figures {
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for metric in METRICS {
+        for metric in METRICS.iter() {
             if metric.tells_of_faults() && !self.faults {
                 continue;
             }

@@ -16,7 +16,7 @@ use super::remote::{self, AdminArguments, read, rule_path};
 use super::{Exit, UsageError};
 use crate::admin::client::told::{Rule, Status};
 use crate::admin::client::{Client, ClientError, Refused};
-use crate::config;
+use crate::error::nearest;
 use crate::units::{Probability, Span};
 
 /// Adds a rule to a running sidecar, for a while; says when it ends and how to undo it.
@@ -123,7 +123,7 @@ async fn look(client: &Client, on: &[String]) -> anyhow::Result<Option<String>> 
     let known: Vec<&str> = status.listeners.iter().map(|it| it.name.as_str()).collect();
     for name in on {
         if !known.contains(&name.as_str()) {
-            let help = match config::nearest(name, &known) {
+            let help = match nearest(name, &known) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("there are {}", known.join(", ")),
             };

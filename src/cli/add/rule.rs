@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::AddArguments;
 use crate::cli::UsageError;
-use crate::config;
+use crate::error::nearest;
 use crate::fault::{self, FaultConfig};
 
 /// `KEY=VALUE`, the key with its dots.
@@ -258,7 +258,7 @@ fn known(kind: &str) -> Result<&'static fault::FaultInfo, UsageError> {
     let registry = fault::registry();
     registry.iter().find(|it| it.name == kind).ok_or_else(|| {
         let names: Vec<&str> = registry.iter().map(|it| it.name).collect();
-        let help = match config::nearest(kind, &names) {
+        let help = match nearest(kind, &names) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("there are {}", names.join(", ")),
         };

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::admin::client::escaped;
 use crate::call::Outcome;
 use crate::cli::UsageError;
-use crate::config;
-use crate::error::Origin;
+
+use crate::error::{Origin, nearest};
 use crate::fault;
 
 /// `KEY=VALUE`.
@@ -49,7 +49,7 @@ fn pick(what: &str, word: &str, known: &[&'static str]) -> Result<&'static str, 
     if let Some(found) = known.iter().find(|it| **it == word) {
         return Ok(found);
     }
-    Err(match config::nearest(word, known) {
+    Err(match nearest(word, known) {
         Some(near) => format!("there is no {what} {word:?}: did you mean {near:?}?"),
         None => format!(
             "there is no {what} {word:?}: there are {}",

@@ -16,6 +16,7 @@ use crate::cli::figures::whole_seconds;
 const LEAST: (u16, u16) = (60, 14);
 /// From this height on there are lines over time.
 const TALL: u16 = 36;
+const ROOMY: u16 = 22;
 const MOST_LISTENERS: usize = 8;
 
 pub(super) struct Picture<'a> {
@@ -47,13 +48,23 @@ impl Picture<'_> {
         }
         let alarms = self.alarms();
         let listeners = self.view.listeners.len().clamp(1, MOST_LISTENERS);
-        let tall = area.height >= TALL;
-        let [header, alarm, calls, lines, middle, rules, footer] = Layout::vertical([
+        // A blank line between the parts, where there is room for it.
+        let blank = u16::from(area.height >= ROOMY);
+        let above = 2 + rows(alarms.len() + listeners + 2) + blank + 6 + blank;
+        let lines = match area.height {
+            // What the rules leave.
+            TALL.. if !self.help => {
+                let rules = rows(self.view.rules.len().max(1) + 2);
+                area.height.saturating_sub(above + rules).clamp(12, 20)
+            }
+            _ => 0,
+        };
+        let [header, alarm, calls, over_time, middle, rules, footer] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(rows(alarms.len())),
-            Constraint::Length(rows(listeners + 2)),
-            Constraint::Length(if tall && !self.help { 12 } else { 0 }),
-            Constraint::Length(6),
+            Constraint::Length(rows(listeners + 2) + blank),
+            Constraint::Length(lines),
+            Constraint::Length(6 + blank),
             Constraint::Min(4),
             Constraint::Length(1),
         ])
@@ -68,8 +79,8 @@ impl Picture<'_> {
             frame.render_widget(Paragraph::new(lines).block(section("help")), whole);
             return;
         }
-        if tall {
-            charts::draw(frame, lines, self.view);
+        if over_time.height > 0 {
+            charts::draw(frame, over_time, self.view);
         }
         let [errors, energy] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)])
             .spacing(2)

@@ -50,7 +50,7 @@ fn line(
         .graph_type(GraphType::Line)
         .style(Style::new().fg(color))
         .data(points);
-    let labels = [0.0, top / 2.0, top].map(|it| Line::raw(shown(it)));
+    let labels = ["0".to_owned(), shown(top / 2.0), shown(top)].map(Line::raw);
     let chart = Chart::new(vec![data])
         .block(section(title))
         .x_axis(

@@ -12,17 +12,18 @@ use crate::cli::top::model::{ErrorView, ListenerView, RuleView, View};
 /// From this width on a rule's row has all of its columns.
 const WIDE: u16 = 120;
 
-fn head<'a>(names: &[&'a str], left: usize) -> Row<'a> {
-    let cell = |(index, name): (usize, &&'a str)| {
+/// Headings; those of numbers stand over their right end.
+fn head(names: &[&'static str], words: &[&str]) -> Row<'static> {
+    let cell = |name: &&'static str| {
         let line = Line::raw(*name);
-        Cell::from(if index < left {
+        Cell::from(if words.contains(name) {
             line
         } else {
             line.right_aligned()
         })
     };
     let style = Style::new().add_modifier(Modifier::DIM);
-    Row::new(names.iter().enumerate().map(cell)).style(style)
+    Row::new(names.iter().map(cell)).style(style)
 }
 
 fn right(text: String) -> Cell<'static> {
@@ -59,7 +60,7 @@ pub(super) fn listeners(view: &View) -> Table<'_> {
         more => format!("calls (and {more} more listeners)"),
     };
     Table::new(rows, widths)
-        .header(head(&names, 1))
+        .header(head(&names, &["listener"]))
         .block(section(&title))
 }
 
@@ -88,12 +89,12 @@ fn listener(listener: &ListenerView) -> Row<'_> {
 pub(super) fn errors(view: &View) -> Table<'_> {
     let widths = [
         Constraint::Length(10),
-        Constraint::Length(8),
-        Constraint::Length(7),
+        Constraint::Length(6),
+        Constraint::Length(6),
         Constraint::Fill(1),
     ];
     Table::new(view.errors.iter().map(error), widths)
-        .header(head(&["", "a second", "in all", "mostly"], 1))
+        .header(head(&["", "/s", "in all", "mostly"], &[]))
         .block(section("errors by origin"))
 }
 
@@ -161,6 +162,7 @@ fn bar(part: u64, most: u64, room: usize) -> String {
 
 pub(super) fn rules(view: &View, area: Rect) -> Table<'_> {
     let wide = area.width >= WIDE;
+    let words = ["rule", "on", "faults", "state", "from", "stops when"];
     let mut names = vec![
         "rule", "on", "faults", "state", "ends in", "hits/s", "now", "applied",
     ];
@@ -199,7 +201,7 @@ pub(super) fn rules(view: &View, area: Rect) -> Table<'_> {
         .map(|it| rule(it, wide, halted));
     let rows: Vec<_> = rows.collect();
     Table::new(rows, widths)
-        .header(head(&names, 4))
+        .header(head(&names, &words))
         .block(section(&title))
 }
 
