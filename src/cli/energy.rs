@@ -1,7 +1,5 @@
 //! `hormesis energy`: what the calls of a running sidecar cost so far.
 
-use std::collections::BTreeMap;
-
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
@@ -9,7 +7,7 @@ use super::Exit;
 use super::console::Console;
 use super::figures::{joules, microjoules};
 use super::remote::{self, AdminArguments, read};
-use crate::admin::client::told::{Energy, EnergyPart};
+use crate::admin::client::told::{EnergyAnswer, EnergyPart};
 
 /// Tells what the calls of a running sidecar cost so far, in joules above idle.
 #[derive(Debug, Args)]
@@ -51,24 +49,17 @@ pub(super) fn run(arguments: &EnergyArguments, console: &Console) -> anyhow::Res
         console.json(&answer)?;
         return Ok(Exit::Fine);
     }
-    let energy: Energy = read(&answer)?;
+    let EnergyAnswer { groups, totals } = read(&answer)?;
+    let energy = totals.unwrap_or_default();
     let Some(tier) = &energy.tier else {
         console
             .line("nothing is known: no meter gives readings (`hormesis doctor` tells why not)")?;
         return Ok(Exit::Fine);
     };
-    let grouped = &answer[format!("by_{by}")];
-    if grouped.is_null() {
-        console.line(format_args!("by {by} nothing is kept"))?;
-    } else {
-        let grouped: BTreeMap<String, EnergyPart> = read(grouped)?;
-        let mut rows: Vec<_> = grouped
-            .iter()
-            .map(|(name, part)| row(name, *part))
-            .collect();
-        rows.push(row("all", energy.total));
-        console.table(&[by, "calls", "energy", "range", "a call"], rows)?;
-    }
+    let groups = groups.unwrap_or_default();
+    let mut rows: Vec<_> = groups.iter().map(|(name, part)| row(name, *part)).collect();
+    rows.push(row("all", energy.total));
+    console.table(&[by, "calls", "energy", "range", "a call"], rows)?;
     console.line("")?;
     console.line(format_args!(
         "{tier} by {}: {} in all; self {}, others {}, unattributed {}, idle {}",

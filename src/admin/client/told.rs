@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::RefusedProblem;
+
 /// Of `GET /status`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Status {
@@ -74,6 +76,13 @@ pub struct Decisions {
     pub dropped: u64,
 }
 
+/// Of `GET /energy`; absent where nothing measures energy.
+#[derive(Clone, Debug, Deserialize)]
+pub struct EnergyAnswer {
+    pub groups: Option<BTreeMap<String, EnergyPart>>,
+    pub totals: Option<Energy>,
+}
+
 /// Of `GET /energy` and of the status. Absent figures are not known, which is not 0.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -81,8 +90,6 @@ pub struct Energy {
     pub tier: Option<String>,
     pub meters: Vec<String>,
     pub by_outcome: BTreeMap<String, EnergyPart>,
-    pub by_rule: BTreeMap<String, EnergyPart>,
-    pub by_model: BTreeMap<String, EnergyPart>,
     pub total: EnergyPart,
     pub self_uj: Option<u64>,
     pub others_uj: Option<u64>,
@@ -128,6 +135,9 @@ pub struct Rule {
     pub figures: RuleFigures,
     /// The same keys as in TOML.
     pub config: serde_json::Value,
+    /// What is worth saying of a rule that was put.
+    #[serde(default)]
+    pub warnings: Vec<RefusedProblem>,
 }
 
 /// Of `GET /rules/{name}/effect`.

@@ -165,6 +165,9 @@ fn tell(arguments: &AddArguments, answer: &Value, console: &Console) -> anyhow::
         return Ok(());
     }
     let rule: Rule = read(answer)?;
+    for warning in &rule.warnings {
+        console.complain(format_args!("warning: {}", warning.message));
+    }
     let name = console.styled(&rule.name, Style::new().bold());
     console.line(format_args!("armed {name}: {}", summary(&rule)))?;
     if let (Some(left), Some(at)) = (rule.expires_in_s, &rule.expires_at) {

@@ -25,17 +25,118 @@ fn shown(width: u16, height: u16, halted: bool, help: bool) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn it_reads_well_in_a_small_window() {
-    insta::assert_snapshot!(shown(80, 24, false, false), @"");
+    insta::assert_snapshot!(shown(80, 24, false, false), @"
+    hormesis 0.1.0  127.0.0.1:9901  ready  up 2m 40s  configuration 2  seed 7
+     calls ─────────────────────────────────────────────────────────────────────────
+    listener   calls/s  active      p50      p90      p99   token1   errors injected
+    chat          10.0       2  25.0 ms   838 ms   1.75 s  5.00 ms      0 %     20 %
+
+     errors by origin ─────────────────────   joules by outcome (cpu-model) ────────
+                   /s in all         mostly  ok                 240 J  ████████████
+    upstream        0      1 upstream_error  injected_fault    12.0 J  █
+    downstream      0      0                 upstream_error         –
+    proxy           0      0                 525 mJ a success, calls draw 4.20 W
+    injected     2.00    120 injected_fault
+
+     rules (3) ─────────────────────────────────────────────────────────────────────
+    rule             on          faults      state    ends in  hits/s   now  applied
+    overloaded       all         abort       armed               2.00     0      120
+    delay-chat       chat        delay       armed        28s       0     2       10
+    later            chat        stall       off                    0     0        0
+
+
+
+
+
+
+     q quit   h halt every fault   ? help
+    ");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_halt_is_seen_first() {
-    insta::assert_snapshot!(shown(80, 24, true, false), @"");
+    insta::assert_snapshot!(shown(80, 24, true, false), @"
+    hormesis 0.1.0  127.0.0.1:9901  ready  up 2m 40s  configuration 2  seed 7
+     HALTED by order since 2026-11-27T11:04:00Z: too hot
+     calls ─────────────────────────────────────────────────────────────────────────
+    listener   calls/s  active      p50      p90      p99   token1   errors injected
+    chat          10.0       2  25.0 ms   838 ms   1.75 s  5.00 ms      0 %     20 %
+
+     errors by origin ─────────────────────   joules by outcome (cpu-model) ────────
+                   /s in all         mostly  ok                 240 J  ████████████
+    upstream        0      1 upstream_error  injected_fault    12.0 J  █
+    downstream      0      0                 upstream_error         –
+    proxy           0      0                 525 mJ a success, calls draw 4.20 W
+    injected     2.00    120 injected_fault
+
+     rules (3) ─────────────────────────────────────────────────────────────────────
+    rule             on          faults      state    ends in  hits/s   now  applied
+    overloaded       all         abort       halted              2.00     0      120
+    delay-chat       chat        delay       halted       28s       0     2       10
+    later            chat        stall       halted                 0     0        0
+
+
+
+
+
+     q quit   h halt every fault   ? help
+    ");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_large_window_has_lines_and_all_columns() {
-    insta::assert_snapshot!(shown(160, 50, false, false), @"");
+    insta::assert_snapshot!(shown(160, 50, false, false), @"
+    hormesis 0.1.0  127.0.0.1:9901  ready  up 2m 40s  configuration 2  seed 7
+     calls ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    listener                                                                                   calls/s  active      p50      p90      p99   token1   errors injected
+    chat                                                                                          10.0       2  25.0 ms   838 ms   1.75 s  5.00 ms      0 %     20 %
+
+     calls a second ───────────────────────────────────────────────────────────────   p99 of each second ───────────────────────────────────────────────────────────
+    10.0    │                                    ⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉  5.00 s  │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+    5.00    │                                                                        2.50 s  │
+            │                                                                                │                                     ⢸  ⢸  ⢸  ⢸  ⡇  ⡇  ⡇  ⡇  ⡇ ⢸  ⢸  ⢸
+            │                                                                                │                                     ⢸  ⢸  ⢸  ⢸  ⣷  ⡇  ⡇  ⡇ ⢰⡇ ⢸⡆ ⢸  ⢸
+            │                                                                                │                                     ⡜⡄ ⡜⡄ ⡜⡄ ⡜⡄⢠⢻ ⢠⢣ ⢠⢣ ⢠⢣ ⢸⢣ ⡜⡇ ⡜⡄ ⡜
+            │                                                                                │                                     ⡇⡇ ⡇⡇ ⡇⡇ ⡇⡇⢸⠘⡄⢸⢸ ⢸⢸ ⢸⢸ ⡜⢸ ⡇⢣ ⡇⡇ ⡇
+            │                                                                                │                                    ⠤⠇⠧⠤⠇⠧⠤⠇⠧⠤⠇⠧⠼ ⠧⠼⠸⠤⠼⠸⠤⠼⠸⠤⠇⠸⠤⠇⠸⠤⠇⠧⠤⠇
+            │                                                                                │
+            │                                                                                │
+    0       │                                                                        0       │
+            └──────────────────────────────────────────────────────────────────────          └──────────────────────────────────────────────────────────────────────
+    2 min ago                                1 min                              now  2 min ago                                1 min                              now
+     errors by origin ─────────────────────────────────────────────────────────────   joules by outcome (cpu-model) ────────────────────────────────────────────────
+                   /s in all                                                 mostly  ok                 240 J  ████████████████████████████████████████████████████
+    upstream        0      1                                         upstream_error  injected_fault    12.0 J  ██
+    downstream      0      0                                                         upstream_error         –
+    proxy           0      0                                                         525 mJ a success, calls draw 4.20 W
+    injected     2.00    120                                         injected_fault
+
+     rules (3) ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    rule                         on                 faults              state    ends in  hits/s   now  applied   denied from  stops when
+    overloaded                   all                abort               armed               2.00     0      120        1 file  error_rate(chat) > 20% for 5s
+    delay-chat                   chat               delay               armed        28s       0     2       10        0 api
+    later                        chat               stall               off                    0     0        0        0 file
+
+
+
+
+
+
+
+
+
+
+
+
+     q quit   h halt every fault   ? help
+    ");
 }
 
 #[tokio::test(start_paused = true)]
