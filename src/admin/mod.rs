@@ -8,6 +8,7 @@ mod api;
 mod ask;
 mod audit;
 mod backoff;
+pub mod client;
 mod etag;
 mod guard;
 mod keeper;

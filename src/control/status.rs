@@ -92,6 +92,7 @@ impl Handle {
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
             spans: inner.decisions.spans(),
+            exemplars: inner.decisions.exemplars(),
             energy: self.energy(),
         }
     }

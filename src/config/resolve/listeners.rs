@@ -98,6 +98,7 @@ fn listener(
         heads: heads(located, protocol, problems),
         observe: observe(&config.observe),
         state: Arc::default(),
+        toxics: None,
     })
 }
 
