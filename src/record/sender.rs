@@ -7,7 +7,7 @@ use std::thread::Thread;
 
 use rtrb::Producer;
 
-use crate::record::{DecisionLevel, EnergyLine, Record};
+use crate::record::{DecisionLevel, EnergyLine, NoteLine, Record};
 
 /// What decides whether a call is told of; known without building its [`Record`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub struct Facts {
 pub(crate) enum Line {
     Call(Box<Record>),
     Energy(Box<EnergyLine>),
+    Note(Box<NoteLine>),
 }
 
 /// One thread's end of the decision log. Sending never blocks: a full ring drops the line and
@@ -96,6 +97,13 @@ impl RecordSender {
     pub fn send_energy(&self, line: EnergyLine) {
         if let Some(ring) = &self.ring {
             ring.push(Line::Energy(Box::new(line)));
+        }
+    }
+
+    /// Hands over a note, which is written whatever calls are told of.
+    pub fn send_note(&self, line: NoteLine) {
+        if let Some(ring) = &self.ring {
+            ring.push(Line::Note(Box::new(line)));
         }
     }
 }
