@@ -27,6 +27,7 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod tree;
 mod upstream;
 
@@ -50,4 +51,5 @@ pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
+pub use traces::TracesConfig;
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};
