@@ -34,7 +34,9 @@ pub use answer::{Refusal, Told};
 pub use audit::{Broken, Verified, verify};
 pub use made::{TokenFolders, check_runtime_folder, runtime_folder, token_entry};
 pub use routes::{
-    Condition, DecisionFilter, EnergyAnswer, Grouping, HaltAnswer, HaltOrder, Health, Nothing,
+    ArmOrder, Condition, DecisionFilter, EnergyAnswer, Grouping, HaltAnswer, HaltOrder, Health,
+    Lease, LeaseOrder, Leases, NoteOrder, Notes, Nothing, ReloadAnswer, Rule, RuleSource, Rules,
+    ShownConfig,
 };
 pub use socket::{AdminAddress, BindError};
 
