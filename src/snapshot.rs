@@ -12,6 +12,7 @@ use globset::GlobSet;
 
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
+use crate::measure::{Counting, Expression};
 use crate::protocol::Dialect;
 pub use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::RuleSet;
@@ -238,6 +239,10 @@ pub struct Safety {
     pub max_delay_per_call: Duration,
     pub max_faults_per_call: usize,
     pub dry_run: bool,
+    /// Each of these halts everything when it is true.
+    pub stop_when: Vec<Expression>,
+    /// What they, and probes, count.
+    pub counting: Counting,
 }
 
 /// Limits against slow or greedy peers.

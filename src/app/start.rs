@@ -16,7 +16,7 @@ use crate::app::energy::{self, SharedEngine};
 use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
 use crate::config::Resolved;
-use crate::control::{Handle, Reload, StateError, WatchThread, Watched, watch};
+use crate::control::{ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
@@ -139,11 +139,13 @@ impl App {
         });
         let admin = admin.start(handle.clone())?;
         let reloads = start_reloads(&handle, setup.watched)?;
+        let conditions = ConditionThread::start(handle.clone())?;
         notify::ready(&handle);
         serve(&runtime, &mut signals, &handle, &proxy, &reloads);
         // The reload thread is not waited for: a change of the sockets is refused from now on.
         let drained = drain(&runtime, signals, &handle, proxy, setup.log);
         reloads.stop();
+        conditions.stop();
         finish(admin, engine, log);
         Ok(drained)
     }

@@ -10,7 +10,7 @@ pub(super) struct Hint {
 }
 
 /// Keys that the documentation of later versions knows.
-const NOT_YET: [&str; 24] = [
+const NOT_YET: [&str; 23] = [
     "burst",
     "caller",
     "carbon",
@@ -30,7 +30,6 @@ const NOT_YET: [&str; 24] = [
     "ramp",
     "sni",
     "sql",
-    "stop_when",
     "tensor",
     "trace",
     "trigger",

@@ -1,6 +1,7 @@
 //! What operators and programs may change while calls run: halt, resume, arm, disarm, swap the
 //! generation. Nothing here waits for a data-path task or takes a lock that one holds.
 
+mod conditions;
 mod halt;
 mod reload;
 mod status;
@@ -18,12 +19,14 @@ use crate::live::Live;
 use crate::record::{CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::Snapshot;
 
+pub use conditions::{ConditionThread, Effect};
 pub use halt::{Halt, StateError};
 pub use reload::{Again, ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
 pub use toxics::{ProxyConfig, ProxyError, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
+use conditions::Watch;
 use halt::HaltFile;
 use reload::History;
 
@@ -44,6 +47,8 @@ struct Inner {
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
+    /// Taken by whoever reads the counters by time, for as long as that takes.
+    watch: Mutex<Watch>,
     /// What a reload works with. One at a time: its lock is held as long as it takes.
     reload: OnceLock<Mutex<Reload>>,
 }
@@ -81,6 +86,7 @@ impl Handle {
             None => None,
         };
         live.set_halted(halt.is_some());
+        let watch = Watch::new(live.elapsed());
         Ok(Self(Arc::new(Inner {
             live,
             counters,
@@ -92,6 +98,7 @@ impl Handle {
             }),
             halt_file: halt_file.map(Mutex::new),
             draining: AtomicBool::new(false),
+            watch: Mutex::new(watch),
             reload: OnceLock::new(),
         })))
     }
@@ -150,6 +157,7 @@ impl Handle {
         if let Some(file) = &file {
             file.remove()?;
         }
+        self.forget_breaches();
         let mut state = self.state();
         if state.halts != halts {
             // That halt waits for the file and writes it again.

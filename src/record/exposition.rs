@@ -24,6 +24,7 @@ pub struct Scrape {
     pub version: &'static str,
     pub totals: Totals,
     pub rules: Vec<RuleFigures>,
+    pub conditions: Vec<ConditionFigures>,
     pub halted: bool,
     /// The number of the configuration in force.
     pub generation: u64,
@@ -48,6 +49,20 @@ pub struct RuleFigures {
     pub not_applicable: u64,
     pub revoked: u64,
     pub active: u64,
+}
+
+/// A condition that halts everything when it is true, as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ConditionFigures {
+    pub expr: Arc<str>,
+    /// Of the value: `share` (0 to 1), `seconds` or `per_second`.
+    pub unit: &'static str,
+    /// `null` where too little was seen to tell.
+    pub value: Option<f64>,
+    /// So many calls were looked at (tokens, for what lies between them).
+    pub of: u64,
+    /// Whether it is true; `null` where that cannot be told.
+    pub breached: Option<bool>,
 }
 
 /// Calls that a rule selected and left alone, by reason.
@@ -214,8 +229,11 @@ impl Samples<'_> {
     }
 
     /// A gauge that may be a fraction.
-    pub(crate) fn level(&mut self, value: f64) -> fmt::Result {
-        self.0.encode_gauge(&value)
+    pub(crate) fn level(&mut self, labels: &[(&str, &str)], value: f64) -> fmt::Result {
+        if labels.is_empty() {
+            return self.0.encode_gauge(&value);
+        }
+        self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 
     /// A histogram that nothing fell into is left out.

@@ -1,14 +1,18 @@
 //! What can be asked: one file a resource, entered in [`all`].
 
+mod effect;
 mod halt;
 mod health;
 mod metrics;
 mod openapi;
+mod probes;
 mod status;
 
 // What the routes take and give, for clients.
+pub use effect::{EffectAnswer, EffectFigures, EffectQuery};
 pub use halt::{HaltAnswer, HaltOrder, Nothing};
 pub use health::{Condition, Health};
+pub use probes::{Probe, ProbeQuery, ProbeStatus, ProbeValue};
 
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -29,6 +33,8 @@ pub(super) fn all() -> Api {
         .route(Scope::Open, routes!(health::readyz))
         .route(Scope::Read, routes!(metrics::metrics))
         .route(Scope::Read, routes!(openapi::document))
+        .route(Scope::Read, routes!(probes::probe))
+        .route(Scope::Read, routes!(effect::effect))
         .route(Scope::Read, routes!(status::status))
 }
 

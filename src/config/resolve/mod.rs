@@ -2,6 +2,7 @@
 //! what only shows when sections are seen together is checked.
 
 mod binds;
+mod conditions;
 mod listeners;
 mod names;
 mod rules;
