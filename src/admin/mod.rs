@@ -21,7 +21,10 @@ use crate::control::Handle;
 use crate::snapshot::AdminBind;
 
 pub use answer::{Refusal, Told};
-pub use routes::{Condition, HaltAnswer, HaltOrder, Health, Nothing};
+pub use routes::{
+    Condition, EffectAnswer, EffectFigures, EffectQuery, HaltAnswer, HaltOrder, Health, Nothing, Probe,
+    ProbeQuery, ProbeStatus, ProbeValue,
+};
 pub use socket::{AdminAddress, BindError};
 
 use guard::Access;

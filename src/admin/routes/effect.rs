@@ -63,7 +63,7 @@ impl From<Population> for EffectFigures {
 #[utoipa::path(
     get,
     path = "/rules/{name}/effect",
-    params(("name" = String, Path, description = "A rule of `GET /rules`."), EffectQuery),
+    params(("name" = String, Path, description = "A rule of `GET /rules`.")),
     responses(
         (status = OK, body = EffectAnswer),
         (status = NOT_FOUND, body = Refusal, description = "There is no such rule."),

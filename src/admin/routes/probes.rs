@@ -56,7 +56,7 @@ pub enum ProbeValue {
 }
 
 /// Measures one thing now.
-#[utoipa::path(get, path = "/probes", params(ProbeQuery), responses((status = OK, body = Probe)))]
+#[utoipa::path(get, path = "/probes", responses((status = OK, body = Probe)))]
 pub(in crate::admin) async fn probe(
     State(handle): State<Handle>,
     Query(query): Query<ProbeQuery>,
