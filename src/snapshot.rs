@@ -243,6 +243,10 @@ pub struct Safety {
     pub stop_when: Vec<Expression>,
     /// What they, and probes, count.
     pub counting: Counting,
+    /// A rule of the admin API lives no longer.
+    pub max_ttl: Duration,
+    /// While it exists everything is halted.
+    pub halt_file: Option<PathBuf>,
 }
 
 /// Limits against slow or greedy peers.

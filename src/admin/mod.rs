@@ -22,8 +22,8 @@ use crate::snapshot::AdminBind;
 
 pub use answer::{Refusal, Told};
 pub use routes::{
-    Condition, EffectAnswer, EffectFigures, EffectQuery, HaltAnswer, HaltOrder, Health, Nothing, Probe,
-    ProbeQuery, ProbeStatus, ProbeValue,
+    Condition, EffectAnswer, EffectFigures, EffectQuery, HaltAnswer, HaltOrder, Health, Nothing,
+    Probe, ProbeQuery, ProbeStatus, ProbeValue,
 };
 pub use socket::{AdminAddress, BindError};
 

@@ -25,8 +25,6 @@ use crate::snapshot::{SettingPlace, Settings, Snapshot};
 
 /// Workers where none are configured; more rarely help a sidecar, and always cost memory.
 const MOST_WORKERS: usize = 4;
-/// How often rules whose time is over are disarmed.
-const TICK: Duration = Duration::from_millis(200);
 
 /// Why a sidecar could not start.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +166,6 @@ fn serve(
     reloads: &WatchThread,
 ) {
     runtime.block_on(async {
-        let mut tick = tokio::time::interval(TICK);
         let watchdog = notify::watchdog();
         let mut alive = tokio::time::interval(watchdog.unwrap_or(Duration::MAX / 4));
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -178,7 +175,7 @@ fn serve(
                     Asked::Stop(_) => return,
                     Asked::Reload => reloads.reload(),
                 },
-                _ = tick.tick() => handle.expire(),
+                () = handle.keep_time() => {}
                 _ = alive.tick(), if watchdog.is_some() => {
                     if proxy.answers() {
                         notify::alive();

@@ -10,7 +10,7 @@ pub(super) struct Hint {
 }
 
 /// Keys that the documentation of later versions knows.
-const NOT_YET: [&str; 23] = [
+const NOT_YET: &[&str] = &[
     "burst",
     "caller",
     "carbon",
@@ -19,10 +19,7 @@ const NOT_YET: [&str; 23] = [
     "feast",
     "gpus",
     "grpc",
-    "halt_file",
-    "lease",
     "ledger",
-    "max_ttl",
     "nvml",
     "overload",
     "per_second",

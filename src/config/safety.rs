@@ -1,5 +1,7 @@
 //! `[safety]`: what no rule may exceed.
 
+use std::path::PathBuf;
+
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,12 @@ pub struct SafetyConfig {
     pub stop_when: Vec<String>,
     /// What conditions and probes count: calls and times as faults made them, or without those.
     pub counting: Counting,
+    /// A rule that is put by the admin API, or armed for a time, lives no longer.
+    pub max_ttl: Span,
+    /// While this file exists everything is halted, and cannot be resumed. Removing it alone
+    /// resumes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halt_file: Option<PathBuf>,
 }
 
 impl Default for SafetyConfig {
@@ -45,6 +53,8 @@ impl Default for SafetyConfig {
             dry_run: false,
             stop_when: Vec::new(),
             counting: Counting::default(),
+            max_ttl: Span::from_secs(3600),
+            halt_file: None,
         }
     }
 }

@@ -49,6 +49,8 @@ fn snapshot() -> Arc<Snapshot> {
             dry_run: false,
             stop_when: Vec::new(),
             counting: Counting::default(),
+            max_ttl: Duration::from_secs(3600),
+            halt_file: None,
         },
         limits: Limits::default(),
         watched: Vec::new(),
