@@ -9,6 +9,7 @@ mod anything;
 mod bodies;
 mod bulk;
 mod composition;
+mod conditions;
 mod corpus;
 mod damage;
 mod determinism;

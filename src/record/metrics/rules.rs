@@ -153,7 +153,14 @@ pub(super) static METRICS: &[Metric] = &[
         unit: Unit::Number,
         labels: &["condition"],
         help: "1 while the condition of `stop_when` is true, else 0; absent while too little is seen to tell.",
-        panel: None,
+        panel: Some(Panel {
+            title: "Stop conditions that are true",
+            unit: "bool_yes_no",
+            lines: &[(
+                r#"max by (condition) (hormesis_stop_condition_breached{job=~"$job",instance=~"$instance"})"#,
+                "{{condition}}",
+            )],
+        }),
         samples: |scrape, samples| {
             for condition in &scrape.conditions {
                 if let Some(breached) = condition.breached {
