@@ -26,6 +26,7 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod tree;
 mod upstream;
 
@@ -48,4 +49,5 @@ pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
+pub use traces::TracesConfig;
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};

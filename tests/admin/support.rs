@@ -39,6 +39,7 @@ fn snapshot() -> Arc<Snapshot> {
             heads: HeadPolicy::default(),
             observe: Observe::default(),
             state: Arc::default(),
+            toxics: None,
         }],
         upstreams: Vec::new(),
         rules: Arc::new(RuleSet::default()),

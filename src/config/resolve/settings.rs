@@ -165,6 +165,7 @@ pub(super) fn resolve(
             |it| LogSettings::from(&it.value),
         ),
         energy: energy(document, upstreams, problems),
+        traces: super::traces::resolve(document, problems),
     })
 }
 
