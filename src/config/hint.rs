@@ -12,7 +12,6 @@ pub(super) struct Hint {
 /// Keys that the documentation of later versions knows.
 const NOT_YET: &[&str] = &[
     "burst",
-    "caller",
     "carbon",
     "cgroup",
     "cron",
@@ -29,7 +28,6 @@ const NOT_YET: &[&str] = &[
     "sql",
     "tensor",
     "trace",
-    "trigger",
     "ttl",
 ];
 

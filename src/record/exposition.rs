@@ -76,6 +76,8 @@ pub struct DeniedFigures {
     /// A fault panicked when it was asked; its rule is disarmed.
     pub panic: u64,
     pub schedule: u64,
+    /// The caller asked for a fault without the secret.
+    pub secret: u64,
     pub unreadable: u64,
 }
 
@@ -94,6 +96,7 @@ impl RuleFigures {
                 limit: read(&counters.denied_limit),
                 panic: read(&counters.denied_panic),
                 schedule: read(&counters.denied_schedule),
+                secret: read(&counters.denied_secret),
                 unreadable: read(&counters.denied_unreadable),
             },
             applied: read(&counters.applied),
@@ -106,13 +109,14 @@ impl RuleFigures {
 }
 
 impl DeniedFigures {
-    pub(crate) fn by_reason(self) -> [(&'static str, u64); 6] {
+    pub(crate) fn by_reason(self) -> [(&'static str, u64); 7] {
         [
             ("dry_run", self.dry_run),
             ("halt", self.halt),
             ("limit", self.limit),
             ("panic", self.panic),
             ("schedule", self.schedule),
+            ("secret", self.secret),
             ("unreadable", self.unreadable),
         ]
     }

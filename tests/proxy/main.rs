@@ -8,6 +8,7 @@ mod support;
 mod anything;
 mod bodies;
 mod bulk;
+mod caller;
 mod composition;
 mod conditions;
 mod corpus;
