@@ -17,7 +17,9 @@ use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
 use crate::app::traces::Traces;
 use crate::config::{Resolved, Source};
-use crate::control::{Cause, Handle, Reload, StateError, WatchThread, Watched, watch};
+use crate::control::{
+    Cause, ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch,
+};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
@@ -149,11 +151,13 @@ impl App {
         let admin = admin.start(handle.clone())?;
         let reloads = start_reloads(&handle, setup.watched)?;
         handle.watch_halt_file()?;
+        let conditions = ConditionThread::start(handle.clone())?;
         notify::ready(&handle);
         serve(&runtime, &mut signals, &handle, &proxy, &reloads);
         // The reload thread is not waited for: a change of the sockets is refused from now on.
         let drained = drain(&runtime, signals, &handle, proxy, setup.log);
         reloads.stop();
+        conditions.stop();
         finish(admin, engine, log, traces);
         Ok(drained)
     }

@@ -29,6 +29,7 @@ mod source;
 mod tests;
 mod traces;
 mod tree;
+mod trigger;
 mod upstream;
 
 pub use address::{AddressError, parse_bind};
@@ -52,4 +53,5 @@ pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
 pub use traces::TracesConfig;
+pub use trigger::{CallerConfig, TriggerConfig};
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};
