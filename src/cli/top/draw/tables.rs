@@ -210,7 +210,11 @@ fn rule(rule: &RuleView, wide: bool, halted: bool) -> Row<'_> {
         Cell::from(rule.name.as_str()),
         Cell::from(rule.on.as_str()),
         Cell::from(rule.faults.as_str()),
-        Cell::from(if halted { "halted" } else { rule.state }),
+        Cell::from(match rule.state {
+            "off" => "off",
+            _ if halted => "halted",
+            state => state,
+        }),
         right(rule.expires_in_s.map_or_else(String::new, whole_seconds)),
         right(rate(rule.hits_per_s)),
         right(rule.active.to_string()),
