@@ -108,14 +108,20 @@ impl Live {
     pub(crate) fn rules(&self) -> Vec<String> {
         let rules = self.json(&["rules"]);
         let rules = rules["rules"].as_array().expect("a list").iter();
-        rules.map(|it| it["name"].as_str().expect("a name").to_owned()).collect()
+        rules
+            .map(|it| it["name"].as_str().expect("a name").to_owned())
+            .collect()
     }
 
     /// The head of the answer to one call.
     pub(crate) fn call(&self) -> String {
         let mut stream = TcpStream::connect(&self.chat).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        write!(stream, "GET /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("sent");
+        write!(
+            stream,
+            "GET /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+        )
+        .expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
@@ -139,9 +145,8 @@ fn without_times(text: &str) -> String {
     for word in text.split_inclusive([' ', '\n', ',']) {
         let letters = word.trim_end();
         let core = letters.trim_end_matches([',', ':']);
-        let is_time = |it: &str| {
-            it.len() >= 8 && it.as_bytes()[2] == b':' && it.as_bytes()[5] == b':'
-        };
+        let is_time =
+            |it: &str| it.len() >= 8 && it.as_bytes()[2] == b':' && it.as_bytes()[5] == b':';
         let is_moment = core.ends_with('Z') && core.as_bytes().get(10) == Some(&b'T');
         if is_moment || (core.len() == 8 && is_time(core)) {
             out.push_str(&word.replace(core, "[TIME]"));

@@ -15,9 +15,12 @@ use crate::sandbox::{Sandbox, hormesis};
 /// The lines of a file of the repository that begin with this, without what is before it.
 fn typed_in(page: &str, start: &str) -> Vec<String> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(path).expect("a page");
     let lines = text.lines().map(|it| it.trim_start_matches("$ "));
-    lines.filter(|it| it.starts_with(start)).map(str::to_owned).collect()
+    lines
+        .filter(|it| it.starts_with(start))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A line as a shell splits it; quotes only.
@@ -30,7 +33,7 @@ fn words(line: &str) -> Vec<String> {
             (' ', None) => words.push(String::new()),
             ('\'' | '"', None) => quote = Some(letter),
             (other, Some(open)) if other == open => quote = None,
-            (other, _) => words.last_mut().unwrap().push(other),
+            (other, _) => words.last_mut().expect("one").push(other),
         }
     }
     words.retain(|it| !it.is_empty());
@@ -40,7 +43,10 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn what_the_readme_types_does_it_and_says_how_to_undo_it() {
     let line = typed_in("README.md", "hormesis add delay").remove(0);
-    assert!(line.starts_with("hormesis add delay --on chat --for 30s"), "{line}");
+    assert!(
+        line.starts_with("hormesis add delay --on chat --for 30s"),
+        "{line}"
+    );
     let live = Live::start();
     let typed = words(&line);
     let arguments: Vec<&str> = typed[1..].iter().map(String::as_str).collect();
@@ -51,7 +57,10 @@ fn what_the_readme_types_does_it_and_says_how_to_undo_it() {
     assert!(live.call().starts_with("HTTP/1.1 200"));
     assert!(started.elapsed().unwrap() >= Duration::from_secs(1));
     // And the undo is typed as it is told.
-    let undo = told.lines().find_map(|it| it.strip_prefix("undo   hormesis ")).unwrap();
+    let undo = told
+        .lines()
+        .find_map(|it| it.strip_prefix("undo   hormesis "))
+        .unwrap();
     let undo = undo.replace("[ADMIN]", &live.admin);
     let undo: Vec<&str> = undo.split(' ').collect();
     insta::assert_snapshot!(live.run(&undo), @"");
@@ -77,12 +86,30 @@ fn every_line_with_add_in_readme_and_guide_is_taken() {
 #[test]
 fn rules_are_listed_added_armed_and_stopped() {
     let live = Live::start();
-    let add = ["add", "abort", "status=429", "--on", "chat", "--name", "busy"];
+    let add = [
+        "add",
+        "abort",
+        "status=429",
+        "--on",
+        "chat",
+        "--name",
+        "busy",
+    ];
     assert!(live.run(&add).starts_with("exit code: 0"));
     assert!(live.call().starts_with("HTTP/1.1 429"));
     insta::assert_snapshot!(live.run(&["rules"]), @"");
     insta::assert_snapshot!(live.run(&add), @"");
-    let other = [&add[..], &["--replace", "--probability", "5%", "--select", "method=POST"]].concat();
+    let other = [
+        &add[..],
+        &[
+            "--replace",
+            "--probability",
+            "5%",
+            "--select",
+            "method=POST",
+        ],
+    ]
+    .concat();
     insta::assert_snapshot!(live.run(&other), @"");
     insta::assert_snapshot!(live.run(&["rules", "busy"]), @"");
     insta::assert_snapshot!(live.run(&["stop", "busy"]), @"");
@@ -146,7 +173,10 @@ fn a_halt_is_told_everywhere_until_it_is_resumed() {
     assert!(status.contains("too hot"), "{status}");
     let added = live.run(&["add", "stall", "--on", "chat"]);
     assert!(added.starts_with("exit code: 0"), "{added}");
-    assert!(added.contains("warning: the sidecar is halted (too hot)"), "{added}");
+    assert!(
+        added.contains("warning: the sidecar is halted (too hot)"),
+        "{added}"
+    );
     let rules = live.run(&["rules"]);
     assert!(rules.contains("too hot"), "{rules}");
     // Nothing stalls.
@@ -160,7 +190,16 @@ fn a_halt_is_told_everywhere_until_it_is_resumed() {
 #[test]
 fn a_rule_is_watched_until_it_ends() {
     let live = Live::start();
-    let add = ["add", "abort", "--on", "chat", "--for", "3s", "--probability", "50%"];
+    let add = [
+        "add",
+        "abort",
+        "--on",
+        "chat",
+        "--for",
+        "3s",
+        "--probability",
+        "50%",
+    ];
     assert!(live.run(&add).starts_with("exit code: 0"));
     for _ in 0..20 {
         live.call();
@@ -183,7 +222,10 @@ fn a_rule_is_watched_until_it_ends() {
 #[test]
 fn decisions_are_shown_from_the_log_and_as_they_happen() {
     let live = Live::start();
-    assert!(live.run(&["add", "abort", "--on", "chat"]).starts_with("exit code: 0"));
+    assert!(
+        live.run(&["add", "abort", "--on", "chat"])
+            .starts_with("exit code: 0")
+    );
     let mut follow = live.command(&["decisions", "--follow", "rule=abort-chat"]);
     let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
@@ -207,7 +249,11 @@ fn decisions_are_shown_from_the_log_and_as_they_happen() {
 
 #[test]
 fn what_is_held_goes_when_the_holder_does() {
-    for (how, code) in [(Signal::INT, Some(130)), (Signal::TERM, Some(143)), (Signal::KILL, None)] {
+    for (how, code) in [
+        (Signal::INT, Some(130)),
+        (Signal::TERM, Some(143)),
+        (Signal::KILL, None),
+    ] {
         let live = Live::start();
         let mut hold = live.command(&["add", "abort", "--on", "chat", "--hold"]);
         let mut hold = hold.stdout(Stdio::piped()).spawn().unwrap();
@@ -239,7 +285,10 @@ fn programs_get_json() {
     assert_eq!(stopped["stopped"][0]["how"], "removed");
     assert_eq!(stopped["stopped"][1]["how"], "disarmed");
     assert_eq!(live.json(&["energy", "--by", "model"])["by"], "model");
-    assert_eq!(live.json(&["halt", "--reason", "r"])["halted"]["reason"], "r");
+    assert_eq!(
+        live.json(&["halt", "--reason", "r"])["halted"]["reason"],
+        "r"
+    );
     assert!(live.json(&["resume"])["halted"].is_null());
     let mut top = live.command(&["top", "--json", "--every", "200ms"]);
     let mut top = top.stdout(Stdio::piped()).spawn().unwrap();
@@ -258,15 +307,39 @@ fn there_is_a_manual_page_for_every_command() {
     let root = std::fs::read_to_string(sandbox.path("man1/hormesis.1")).unwrap();
     let script = hormesis(&["completions", "bash"]);
     for command in [
-        "run", "status", "rules", "top", "decisions", "energy", "add", "arm", "disarm", "stop", "watch",
-        "halt", "resume", "man",
+        "run",
+        "status",
+        "rules",
+        "top",
+        "decisions",
+        "energy",
+        "add",
+        "arm",
+        "disarm",
+        "stop",
+        "watch",
+        "halt",
+        "resume",
+        "man",
     ] {
         let page = sandbox.path(&format!("man1/hormesis-{command}.1"));
         let page = std::fs::read_to_string(page).unwrap();
-        assert!(page.contains(&format!("hormesis\\-{command} \\- ")), "{command}: {page}");
-        assert!(written.contains(&format!("hormesis-{command}.1")), "{written}");
-        assert!(root.contains(&format!("hormesis\\-{command}(1)")), "{command}");
-        assert!(script.contains(&format!("hormesis,{command})")), "{command}");
+        assert!(
+            page.contains(&format!("hormesis\\-{command} \\- ")),
+            "{command}: {page}"
+        );
+        assert!(
+            written.contains(&format!("hormesis-{command}.1")),
+            "{written}"
+        );
+        assert!(
+            root.contains(&format!("hormesis\\-{command}(1)")),
+            "{command}"
+        );
+        assert!(
+            script.contains(&format!("hormesis,{command})")),
+            "{command}"
+        );
     }
     assert!(hormesis(&["man", "add"]).contains(".TH hormesis-add"));
     assert!(hormesis(&["man", "nothing"]).starts_with("exit code: 2"));
