@@ -15,12 +15,13 @@ use super::hint::{humanise, unknown_name};
 use super::tree::{Located, Node};
 use super::{
     AdminConfig, EnergyConfig, Environment, HealthConfig, ListenerConfig, LogConfig,
-    PeerLimitsConfig, Place, Problems, RuleConfig, SafetyConfig, Source, UpstreamConfig,
+    PeerLimitsConfig, Place, Problems, RuleConfig, SafetyConfig, Source, ToxiproxyConfig,
+    UpstreamConfig,
 };
 use crate::units::Seed;
 
 /// The keys of a document's root.
-pub(super) const SECTIONS: [&str; 12] = [
+pub(super) const SECTIONS: [&str; 13] = [
     "admin",
     "energy",
     "health",
@@ -31,6 +32,7 @@ pub(super) const SECTIONS: [&str; 12] = [
     "safety",
     "seed",
     "state_dir",
+    "toxiproxy",
     "upstreams",
     "workers",
 ];
@@ -47,6 +49,7 @@ pub(super) struct Document<'i> {
     pub(super) limits: Option<Located<'i, PeerLimitsConfig>>,
     pub(super) log: Option<Located<'i, LogConfig>>,
     pub(super) energy: Option<Located<'i, EnergyConfig>>,
+    pub(super) toxiproxy: Option<Located<'i, ToxiproxyConfig>>,
     pub(super) upstreams: Tables<'i, UpstreamConfig>,
     pub(super) listeners: Tables<'i, ListenerConfig>,
     pub(super) rules: Vec<Located<'i, RuleConfig>>,
@@ -120,6 +123,7 @@ impl<'i> Document<'i> {
             "limits" => self.limits = node.read(problems),
             "log" => self.log = node.read(problems),
             "energy" => self.energy = node.read(problems),
+            "toxiproxy" => self.toxiproxy = node.read(problems),
             _ => {
                 let hint = unknown_name("section", name, &SECTIONS);
                 problems.error(node.source, node.key, hint.message, hint.help);

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{
     AdminConfig, EnergyConfig, HealthConfig, ListenerConfig, LogConfig, PeerLimitsConfig,
-    RuleConfig, SafetyConfig, UpstreamConfig,
+    RuleConfig, SafetyConfig, ToxiproxyConfig, UpstreamConfig,
 };
 use crate::units::Seed;
 
@@ -50,6 +50,8 @@ pub struct Config {
     log: LogConfig,
     #[schemars(default)]
     energy: EnergyConfig,
+    #[schemars(default)]
+    toxiproxy: Option<ToxiproxyConfig>,
 }
 
 /// The JSON Schema (2020-12) of a file.

@@ -176,6 +176,7 @@ fn at_next_start(reload: &Reload, settings: &Settings, snapshot: &Snapshot) -> V
         ("health", before.health != now.health),
         ("log", before.log != now.log),
         ("state_dir", before.state_dir != now.state_dir),
+        ("toxiproxy", before.toxiproxy != now.toxiproxy),
         ("workers", before.workers != now.workers),
     ];
     let mut warnings: Vec<String> = differ
