@@ -12,10 +12,11 @@ use globset::GlobSet;
 
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
-use crate::protocol::Dialect;
+use crate::protocol::{Dialect, EndField};
 pub use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::RuleSet;
 use crate::tls::ServerTls;
+use crate::toxic::ProxyRun;
 use crate::units::Seed;
 use crate::upstream::UpstreamSpec;
 
@@ -55,6 +56,8 @@ pub struct ListenerSpec {
     pub observe: Observe,
     /// What the workers count together; a reload hands it on to the listener of the same name.
     pub state: Arc<ListenerState>,
+    /// It is a proxy of the Toxiproxy API: toxics act on its connections, and no rule does.
+    pub toxics: Option<ProxyRun>,
 }
 
 /// What a listener does with the heads of its calls, beyond what HTTP wants.
@@ -156,6 +159,14 @@ pub enum ProtocolSpec {
 }
 
 impl ProtocolSpec {
+    /// The field that says how a call ended, where HTTP's status does not.
+    pub fn ending(self) -> Option<EndField> {
+        match self {
+            Self::Http(_, dialect) => dialect.ending(),
+            Self::Tcp => None,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http(name, _) => name,

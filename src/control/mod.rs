@@ -4,6 +4,7 @@
 mod additions;
 mod halt;
 mod leases;
+mod proxies;
 mod reload;
 mod rules;
 mod status;
@@ -30,12 +31,13 @@ pub use leases::{LeaseError, LeaseView, NoSuchLease};
 pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use rules::{NoSuchRule, Put, RuleError, RuleView};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
-pub use toxics::{ProxyConfig, ProxyError, ProxyView};
+pub use toxics::{ProxyConfig, ProxyError, ProxyTraffic, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
 use additions::Parts;
 use halt::HaltFile;
 use leases::Leases;
+use proxies::Proxies;
 use reload::History;
 
 /// Says what energy was used so far; called on each scrape, so it must not wait.
@@ -61,6 +63,8 @@ struct Inner {
     ends: Notify,
     /// The sockets that are served.
     listening: OnceLock<Listening>,
+    /// Of the Toxiproxy API. Its locks are taken before `parts`.
+    proxies: Proxies,
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
@@ -102,6 +106,7 @@ impl Handle {
             parts: Mutex::new(Parts::of_files(live.current())),
             ends: Notify::new(),
             listening: OnceLock::new(),
+            proxies: Proxies::default(),
             live,
             counters,
             decisions,

@@ -145,7 +145,7 @@ impl Handle {
         if known.is_none() && parts.added().rules.len() >= MOST_RULES {
             return Err(RuleError::TooMany(MOST_RULES));
         }
-        let read = read_rule(name, text, &snapshot.listeners, &snapshot.safety);
+        let read = read_rule(name, text, parts.listeners(), &snapshot.safety);
         let LiveRule { mut spec, warnings } = read.map_err(RuleError::Config)?;
         self.hang_on_lease(&mut spec)?;
         self.put_spec(parts, known, spec)?;

@@ -33,6 +33,8 @@ pub(in crate::proxy) struct Session {
     /// The server name of the client's TLS handshake.
     pub(in crate::proxy) sni: Option<Box<str>>,
     pub(in crate::proxy) client: Stream,
+    /// The client is a stream of HTTP/2, which the driver sees as a connection of HTTP/1.1.
+    pub(in crate::proxy) http2: bool,
 }
 
 impl Session {
@@ -106,8 +108,12 @@ pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) decided: Option<Decided>,
     pub(in crate::proxy) activity: Activity,
     pub(in crate::proxy) status: Option<u16>,
+    /// What the protocol's own status says, in HTTP's.
+    told_status: Option<u16>,
     /// The end of the connection says that the answer is whole.
     pub(in crate::proxy) ends_with_connection: bool,
+    /// A toxic acted on the connection.
+    pub(in crate::proxy) intoxicated: bool,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
     pub(in crate::proxy) reason: Option<String>,
     pub(in crate::proxy) upstream_sent: Option<Instant>,
@@ -160,7 +166,9 @@ impl<'s> InFlight<'s> {
             decided: None,
             activity: Activity::new(worker.activity.as_ref(), id),
             status: None,
+            told_status: None,
             ends_with_connection: false,
+            intoxicated: false,
             end: None,
             reason: None,
             upstream_sent: None,
@@ -251,12 +259,25 @@ impl<'s> InFlight<'s> {
         self.conclude(rescue.outcome, rescue.origin);
     }
 
+    /// How the protocol itself says that the call ended, in a field of the head or the trailers.
+    pub(in crate::proxy) fn tell_end(&mut self, value: Option<&[u8]>) {
+        let (Some(field), Some(value)) = (self.target.protocol.ending(), value) else {
+            return;
+        };
+        let status = (field.status)(value);
+        self.told_status = Some(status);
+        if status >= 400 && self.end.is_none() {
+            let value = String::from_utf8_lossy(value);
+            self.reason = Some(format!("{}: {value}", field.name));
+        }
+    }
+
     /// The answer came whole; its status says whether it is a success.
     pub(in crate::proxy) fn answered(&mut self, stream_failed: bool) {
         if self.execution().is_some_and(Execution::altered) {
             self.conclude(Outcome::InjectedFault, Origin::Injected);
         }
-        let outcome = match self.status {
+        let outcome = match self.told_status.or(self.status) {
             Some(500.. | 429) => Outcome::UpstreamError,
             Some(400..) => Outcome::Rejected,
             _ if stream_failed => Outcome::UpstreamError,
@@ -340,10 +361,11 @@ impl<'s> InFlight<'s> {
     fn facts(&self) -> Facts {
         Facts {
             call: self.id,
-            selected: self.decided.is_some(),
-            fired: self.decided.as_ref().is_some_and(|decided| {
-                decided.execution.fired() || decided.verdicts.iter().any(Verdict::would_fire)
-            }),
+            selected: self.decided.is_some() || self.intoxicated,
+            fired: self.intoxicated
+                || self.decided.as_ref().is_some_and(|decided| {
+                    decided.execution.fired() || decided.verdicts.iter().any(Verdict::would_fire)
+                }),
         }
     }
 

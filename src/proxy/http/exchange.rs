@@ -220,6 +220,11 @@ async fn drain(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request) -> Resu
 async fn fail(call: &mut InFlight<'_>, failure: &Failure, asked: Asked) -> Next {
     call.fail(failure);
     tracing::debug!(call = call.id, reason = %failure, "call failed");
+    if let Some(code) = failure.stream_code()
+        && call.session.client.set_reset_code(code)
+    {
+        return Next::Reset;
+    }
     match Own::of(call, failure) {
         // What it did not take is not kept for it.
         _ if matches!(failure, Failure::ClientStuck) => Next::Reset,

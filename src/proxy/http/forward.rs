@@ -144,7 +144,7 @@ pub(super) async fn forward(
         let connection = take_connection(call, fresh).await?;
         // Only a kept connection fails for a reason that a new one may not share.
         let may_retry = connection.reused && whole && idempotent;
-        if connection.refusable && can_repeat {
+        if connection.http2 && can_repeat {
             message.keep_apart(buffer);
         }
         let sending = message.send(&connection.stream, buffer, idle);
@@ -186,6 +186,8 @@ pub(super) async fn forward(
 fn is_safe_again(failure: &Failure, refusable: bool, may_retry: bool) -> bool {
     match failure {
         Failure::UpstreamReset(error) if is_unprocessed(error) => refusable,
+        // It is what the upstream says of this very call, and no sign of a stale connection.
+        _ if failure.stream_code().is_some() => false,
         Failure::UpstreamClosed | Failure::UpstreamReset(_) => may_retry,
         _ => false,
     }
@@ -388,7 +390,7 @@ async fn await_head(
                 interim += 1;
                 // Clients of HTTP/1.0 do not know of it (RFC 9110 §15.2).
                 if asked.minor == 1 {
-                    pass_head(call, &mut buffer, &head).await?;
+                    pass_head(call, &mut buffer, &head, connection.http2).await?;
                     call.interim = true;
                 } else {
                     buffer.consume(head.len);
