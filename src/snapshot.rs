@@ -13,7 +13,7 @@ use globset::GlobSet;
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
 use crate::protocol::{Dialect, EndField};
-pub use crate::record::{DecisionLevel, LogSettings};
+pub use crate::record::{DecisionLevel, LogSettings, TraceSettings};
 use crate::rule::RuleSet;
 use crate::tls::ServerTls;
 use crate::toxic::ProxyRun;
@@ -307,6 +307,7 @@ pub struct Settings {
     /// Of the log's file.
     pub log_place: SettingPlace,
     pub energy: EnergySettings,
+    pub traces: Option<TraceSettings>,
     pub toxiproxy: Option<ToxiproxySettings>,
     /// Of its address.
     pub toxiproxy_place: SettingPlace,

@@ -15,6 +15,7 @@ use crate::app::drain::drain;
 use crate::app::energy::{self, SharedEngine};
 use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
+use crate::app::traces::Traces;
 use crate::config::Resolved;
 use crate::control::{Handle, Reload, StateError, WatchThread, Watched, watch};
 use crate::live::Live;
@@ -112,7 +113,8 @@ impl App {
         } = self;
         let live = Arc::new(Live::new(snapshot.clone()));
         let counters = CounterRegistry::default();
-        let log = DecisionLog::start(&settings.log)?;
+        let traces = Traces::start(settings.traces.as_ref())?;
+        let log = traces.log(&settings.log)?;
         let handle = Handle::new(
             live.clone(),
             counters.clone(),
@@ -159,7 +161,7 @@ impl App {
         if let Some(toxiproxy) = toxiproxy {
             toxiproxy.stop();
         }
-        finish(admin, engine, log);
+        finish(admin, engine, log, traces);
         Ok(drained)
     }
 }
@@ -269,12 +271,13 @@ fn shown(address: &AdminAddress) -> String {
     }
 }
 
-fn finish(admin: AdminThread, engine: Option<SharedEngine>, log: DecisionLog) {
+fn finish(admin: AdminThread, engine: Option<SharedEngine>, log: DecisionLog, traces: Traces) {
     admin.stop();
     if let Some(engine) = engine {
         engine.stop();
     }
     log.close();
+    traces.close();
 }
 
 /// One worker a core that this process may use (its cgroup's quota counts), at most four.

@@ -16,12 +16,12 @@ use super::tree::{Located, Node};
 use super::{
     AdminConfig, EnergyConfig, Environment, HealthConfig, ListenerConfig, LogConfig,
     PeerLimitsConfig, Place, Problems, RuleConfig, SafetyConfig, Source, ToxiproxyConfig,
-    UpstreamConfig,
+    TracesConfig, UpstreamConfig,
 };
 use crate::units::Seed;
 
 /// The keys of a document's root.
-pub(super) const SECTIONS: [&str; 13] = [
+pub(super) const SECTIONS: [&str; 14] = [
     "admin",
     "energy",
     "health",
@@ -33,6 +33,7 @@ pub(super) const SECTIONS: [&str; 13] = [
     "seed",
     "state_dir",
     "toxiproxy",
+    "traces",
     "upstreams",
     "workers",
 ];
@@ -48,6 +49,7 @@ pub(super) struct Document<'i> {
     pub(super) safety: Option<Located<'i, SafetyConfig>>,
     pub(super) limits: Option<Located<'i, PeerLimitsConfig>>,
     pub(super) log: Option<Located<'i, LogConfig>>,
+    pub(super) traces: Option<Located<'i, TracesConfig>>,
     pub(super) energy: Option<Located<'i, EnergyConfig>>,
     pub(super) toxiproxy: Option<Located<'i, ToxiproxyConfig>>,
     pub(super) upstreams: Tables<'i, UpstreamConfig>,
@@ -122,6 +124,7 @@ impl<'i> Document<'i> {
             "safety" => self.safety = node.read(problems),
             "limits" => self.limits = node.read(problems),
             "log" => self.log = node.read(problems),
+            "traces" => self.traces = node.read(problems),
             "energy" => self.energy = node.read(problems),
             "toxiproxy" => self.toxiproxy = node.read(problems),
             _ => {

@@ -27,6 +27,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod toxiproxy;
+mod traces;
 mod tree;
 mod upstream;
 
@@ -50,4 +51,5 @@ pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
 pub use toxiproxy::ToxiproxyConfig;
+pub use traces::TracesConfig;
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};

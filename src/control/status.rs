@@ -89,6 +89,7 @@ impl Handle {
             reloads_failed: reloads.failed,
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
+            spans: inner.decisions.spans(),
             energy: inner.energy.get().and_then(|source| source()),
         }
     }

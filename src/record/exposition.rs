@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
-use crate::record::{EnergyTotals, Totals};
+use crate::record::{EnergyTotals, SpanFigures, Totals};
 use crate::rule::RuleCell;
 
 /// All figures of one moment.
@@ -31,6 +31,8 @@ pub struct Scrape {
     pub reloads_failed: u64,
     pub decisions_written: u64,
     pub decisions_dropped: u64,
+    /// Absent where no traces are wanted.
+    pub spans: Option<SpanFigures>,
     /// Absent where no energy engine runs.
     pub energy: Option<EnergyTotals>,
 }

@@ -59,6 +59,10 @@ fn scrape() -> Scrape {
         reloads_failed: 1,
         decisions_written: 5,
         decisions_dropped: 6,
+        spans: Some(SpanFigures {
+            exported: 5,
+            dropped: 1,
+        }),
         energy: Some(EnergyTotals {
             classes: vec![EnergyClass {
                 meter: "rapl".into(),

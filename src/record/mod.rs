@@ -14,6 +14,7 @@ mod sender;
 mod settings;
 mod sink;
 mod totals;
+mod trace;
 mod writer;
 
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ pub use metrics::{
 pub use sender::{Facts, RecordSender};
 pub use settings::{DecisionLevel, LogSettings};
 pub use totals::{CallCount, Calls, FateCount, SlotTotals, Tally, Totals};
+pub use trace::{Exporter, Parent, SpanFigures, TRACEPARENT, TraceContext, TraceSettings, Tracer};
 pub use writer::{DecisionLog, LogStats};
 
 /// One call as it went: what was decided, what was done, how it ended.
@@ -75,6 +77,8 @@ pub struct Record {
     /// The request says of itself that it is a retry (`x-stainless-retry-count`,
     /// `x-envoy-attempt-count`): which attempt, from 1.
     pub attempt: Option<u32>,
+    /// Its place in a trace, where it has a span.
+    pub trace: Option<TraceContext>,
 }
 
 /// What one planned effect did.

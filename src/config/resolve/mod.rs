@@ -8,6 +8,7 @@ mod names;
 mod rules;
 mod settings;
 mod tls;
+mod traces;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};

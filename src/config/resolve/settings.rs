@@ -167,6 +167,7 @@ pub(super) fn resolve(
         energy: energy(document, upstreams, problems),
         toxiproxy,
         toxiproxy_place: place(document.toxiproxy.as_ref(), "bind"),
+        traces: super::traces::resolve(document, problems),
     })
 }
 
