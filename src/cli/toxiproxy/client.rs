@@ -147,7 +147,7 @@ impl Client {
             .build()
             .map_err(|error| not_sent(&what, &error))?;
         let exchange = self.exchange(method, path, body);
-        let answered = runtime.block_on(timeout(PATIENCE, exchange));
+        let answered = runtime.block_on(async { timeout(PATIENCE, exchange).await });
         let (status, answer) = match answered {
             Ok(answered) => answered.map_err(|why| ClientError::NotSent { what, why })?,
             Err(_) => {
