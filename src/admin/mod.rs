@@ -5,6 +5,7 @@
 mod answer;
 mod api;
 mod ask;
+pub mod client;
 mod etag;
 mod guard;
 mod routes;

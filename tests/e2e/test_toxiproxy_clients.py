@@ -38,7 +38,7 @@ def test_the_test_suite_of_toxiproxy_python_passes(binary):
     done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, timeout=150, check=False)
     print(done.stdout, done.stderr)
     assert done.returncode == 0
-    assert "26 passed" in done.stdout
+    assert "25 passed" in done.stdout
 
 
 def test_toxiproxy_python_populates_and_resets(server):

@@ -17,7 +17,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = arguments.next().ok_or("no URL")?;
     let echo = format!("127.0.0.1:{}", arguments.next().ok_or("no port")?);
     let client = Client::new(&url);
-    let proxy = client.create_proxy("echo", "127.0.0.1:0", &echo).await?;
+    client.create_proxy("echo", "127.0.0.1:0", &echo).await?;
+    // What it made does not know the port that the server chose.
+    let proxy = client.proxy("echo").await?;
     assert_eq!(proxy.config.upstream, echo);
     assert!(proxy.is_enabled());
     let again = client.create_proxy("echo", "127.0.0.1:0", &echo).await;
@@ -92,7 +94,9 @@ async fn a_toxic_acts_until_it_is_removed(proxy: &Proxy) -> Result<(), Box<dyn E
     assert_eq!(updated.await?.kind, slow(250));
     let took = echo(&mut stream).await?;
     assert!(took >= Duration::from_millis(250), "{took:?}");
-    proxy.update_toxic("slow", 1.0, slow(3_600_000), downstream).await?;
+    proxy
+        .update_toxic("slow", 1.0, slow(3_600_000), downstream)
+        .await?;
     stream.write_all(b"hello\n").await?;
     proxy.remove_toxic("slow").await?;
     let mut back = [0; 6];
@@ -101,10 +105,7 @@ async fn a_toxic_acts_until_it_is_removed(proxy: &Proxy) -> Result<(), Box<dyn E
     Ok(())
 }
 
-async fn a_disabled_proxy_refuses(
-    mut proxy: Proxy,
-    client: &Client,
-) -> Result<(), Box<dyn Error>> {
+async fn a_disabled_proxy_refuses(mut proxy: Proxy, client: &Client) -> Result<(), Box<dyn Error>> {
     let listen = proxy.config.listen.clone();
     proxy.disable().await?;
     assert!(TcpStream::connect(&listen).await.is_err());
