@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::admin::client::escaped;
 use crate::toxiproxy::VERSION;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -244,9 +245,4 @@ fn not_sent(what: &str, error: &io::Error) -> ClientError {
         what: what.to_owned(),
         why: error.to_string(),
     }
-}
-
-/// A name as a segment of a path.
-fn escaped(name: &str) -> String {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
