@@ -271,7 +271,7 @@ fn a_reload_of_the_files_keeps_proxies_connections_and_toxics() {
 #[test]
 fn no_rule_acts_on_a_proxy() {
     let base = Sidecar::tcp(Upstream::refusing());
-    let proxied = Proxied::of(base.fault("disconnect = { at = \"accept\", how = \"rst\" }"));
+    let proxied = Proxied::of(base.fault("disconnect = { at = \"request-head\", how = \"rst\" }"));
     let (mut client, mut server) = proxied.connect();
     server.send("whole");
     assert_eq!(client.take(5), b"whole");

@@ -69,11 +69,11 @@ impl Proxied {
         self.add(toxic(kind.name(), kind));
     }
 
-    /// The same towards the server.
+    /// The same towards the server, with `_up` behind its name.
     pub(crate) fn up(&self, kind: ToxicKind) {
         self.add(Toxic {
             direction: Direction::Upstream,
-            ..toxic(kind.name(), kind)
+            ..toxic(&format!("{}_up", kind.name()), kind)
         });
     }
 
