@@ -41,7 +41,10 @@ pub use metrics::{
 pub use sender::{Facts, RecordSender};
 pub use settings::{DecisionLevel, LogSettings};
 pub use totals::{CallCount, Calls, FateCount, SlotTotals, Tally, Totals};
-pub use trace::{Exporter, Parent, SpanFigures, TRACEPARENT, TraceContext, TraceSettings, Tracer};
+pub use trace::{
+    Exemplar, Exemplars, Exporter, Parent, SpanFigures, TRACEPARENT, TraceContext, TraceSettings,
+    Tracer,
+};
 pub use writer::{DecisionLog, LogStats};
 
 /// One call as it went: what was decided, what was done, how it ended.
