@@ -189,6 +189,7 @@ fn at_next_start(reload: &Reload, settings: &Settings, snapshot: &Snapshot) -> V
         ("health", before.health != now.health),
         ("log", before.log != now.log),
         ("state_dir", before.state_dir != now.state_dir),
+        ("toxiproxy", before.toxiproxy != now.toxiproxy),
         ("traces", before.traces != now.traces),
         ("workers", before.workers != now.workers),
     ];
