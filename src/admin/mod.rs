@@ -24,8 +24,8 @@ use crate::snapshot::AdminBind;
 pub use answer::{Refusal, Told};
 pub use routes::{
     ArmOrder, Condition, EffectAnswer, EffectFigures, EffectQuery, HaltAnswer, HaltOrder, Health,
-    Lease, LeaseOrder, Leases, NoteOrder, Notes, Nothing, Probe, ProbeQuery, ProbeStatus, ProbeValue,
-    ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
+    Lease, LeaseOrder, Leases, NoteOrder, Notes, Nothing, Probe, ProbeQuery, ProbeStatus,
+    ProbeValue, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
 };
 pub use socket::{AdminAddress, BindError};
 
