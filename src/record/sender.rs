@@ -79,6 +79,11 @@ impl RecordSender {
         }
     }
 
+    /// Whether any call can be told of.
+    pub const fn is_on(&self) -> bool {
+        self.ring.is_some()
+    }
+
     /// Whether a call is told of. Build a [`Record`] only then.
     pub fn wants(&self, facts: Facts) -> bool {
         self.level.wants(facts)

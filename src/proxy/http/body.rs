@@ -83,15 +83,13 @@ pub(super) async fn pass(
     let (mut ready, mut taken) = (in_place + scanned.raw, in_place + scanned.wire);
     let mut clean = true;
     loop {
-        if scanned.done {
-            // However long the client takes for it.
-            call.activity.done();
-        }
         let write = patience::write(client, &before, &buffer[..ready], patience);
-        beside
-            .with(holding(&call.activity, write))
-            .await?
-            .map_err(Failure::of_client)?;
+        let written = if scanned.done {
+            beside.with(finishing(&call.activity, write)).await?
+        } else {
+            beside.with(holding(&call.activity, write)).await?
+        };
+        written.map_err(Failure::of_client)?;
         buffer.consume(taken);
         call.response_bytes += scanned.wire as u64;
         if scanned.done {
@@ -99,9 +97,12 @@ pub(super) async fn pass(
         }
         if buffer.is_empty() {
             buffer.release();
-            if unseen && let Some(alone) = bulk::answer(call, connection, scanner, beside).await? {
-                clean = alone;
-                break;
+            if unseen && bulk::is_large(scanner) {
+                let bulk = bulk::answer(call, connection, scanner, beside);
+                if let Some(alone) = Box::pin(bulk).await? {
+                    clean = alone;
+                    break;
+                }
             }
             if !fill(call, connection, &mut buffer, scanner, beside).await? {
                 break;
@@ -116,7 +117,10 @@ pub(super) async fn pass(
     if !trailers.is_empty() {
         let end = trailers.to_end();
         let write = patience::write(client, &end, &[], patience);
-        beside.with(write).await?.map_err(Failure::of_client)?;
+        beside
+            .with(finishing(&call.activity, write))
+            .await?
+            .map_err(Failure::of_client)?;
     }
     passed(call, tap);
     Ok(Passed::Whole {
@@ -147,7 +151,7 @@ async fn fill(
     let ready = if matches!(scanner, BodyScanner::Length(_)) {
         // A body of announced length is on its way; a stream may be silent for as long as it likes.
         let idle = call.generation.snapshot.limits.body_idle;
-        tokio::time::timeout(idle, ready)
+        Box::pin(tokio::time::timeout(idle, ready))
             .await
             .unwrap_or(Err(Failure::UpstreamStuck))
     } else {
@@ -275,6 +279,21 @@ fn idle_execution(call: &InFlight<'_>) -> Execution {
         timer,
         snapshot.safety.max_delay_per_call,
     )
+}
+
+/// Awaits the write of an answer's last bytes: however long the client takes for them, the upstream
+/// is not charged. Nearly every client takes them at once, and then the call's end tells it.
+async fn finishing<F: Future>(activity: &Activity, write: F) -> F::Output {
+    let mut write = pin!(write);
+    activity.over();
+    poll_fn(|context| {
+        let written = write.as_mut().poll(context);
+        if written.is_pending() {
+            activity.done();
+        }
+        written
+    })
+    .await
 }
 
 /// Awaits a write; while the client takes none of it, the upstream is not charged.
