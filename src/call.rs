@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A call before anything was sent upstream: an HTTP request, an RPC, a command; on `tcp` the
 /// connection itself. Borrows from the head that the listener holds.
@@ -171,7 +172,9 @@ impl Phase {
 }
 
 /// How a call ended, told by its first cause. The order is their precedence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The client left before the answer was whole.

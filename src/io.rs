@@ -3,7 +3,6 @@
 //! connection costs its socket and nothing else.
 
 use std::cell::RefCell;
-use std::fmt::Debug;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::{Deref, DerefMut};
@@ -19,8 +18,10 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::error::ignore;
 
 mod splice;
+mod transport;
 
 pub use splice::{Pipe, PipePool, is_refused};
+pub use transport::Transport;
 
 /// What one read may bring. Reads of 8 KiB cost three times as much on bulk TCP.
 pub const BUFFER_BYTES: usize = 64 * 1024;
@@ -237,30 +238,6 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.duplex().poll_shutdown(context)
     }
-}
-
-/// A stream that is carried by another one. What it has read of that and not given out yet is what
-/// sets it apart from a socket: readiness must tell of it.
-pub trait Transport: AsyncRead + AsyncWrite + Debug + Unpin {
-    /// Ready where a read would give something: bytes, the end or an error.
-    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Whether it is known, without a system call, that the peer sends nothing more and that
-    /// nothing of it is left to read.
-    fn is_read_closed(&mut self) -> bool;
-
-    /// As [`Stream::poll_peer_closed`]. What carries streams side by side knows of an end whatever
-    /// waits unread before it.
-    fn poll_peer_closed(&mut self, context: &mut Context<'_>) -> Poll<Option<()>> {
-        match self.poll_readable(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) if !self.is_read_closed() => Poll::Ready(None),
-            Poll::Ready(_) => Poll::Ready(Some(())),
-        }
-    }
-
-    /// Makes the coming drop an abort that the peer can tell from an orderly end.
-    fn reset_on_close(&mut self);
 }
 
 /// A socket that both directions of one task use; neither is polled while the other is.

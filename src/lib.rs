@@ -8,10 +8,12 @@ pub mod units;
 
 pub mod draw;
 pub mod error;
+pub mod histogram;
 pub mod law;
 
 pub mod call;
 pub mod effect;
+pub mod toxic;
 
 pub mod view;
 
@@ -31,6 +33,8 @@ pub mod rule;
 pub mod record;
 
 pub mod energy;
+
+pub mod measure;
 
 pub mod upstream;
 

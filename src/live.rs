@@ -66,6 +66,14 @@ impl Live {
         u64::try_from(self.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// A time of that clock.
+    pub fn instant(&self, micros: u64) -> Instant {
+        let since = Duration::from_micros(micros);
+        let far = Duration::from_secs(3600);
+        let time = self.started.checked_add(since);
+        time.unwrap_or_else(|| Instant::now() + far)
+    }
+
     /// A worker's doorbell: it rings after every change. One task of the worker waits on
     /// `notified()` and wakes the worker's waiting calls, which look whether their rule's epoch
     /// moved on. A ring while nobody waits is kept for the next wait.

@@ -12,8 +12,8 @@ use globset::GlobSet;
 
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
-use crate::protocol::Dialect;
-pub use crate::record::{DecisionLevel, LogSettings};
+use crate::protocol::{Dialect, EndField};
+pub use crate::record::{DecisionLevel, LogSettings, TraceSettings};
 use crate::rule::RuleSet;
 use crate::tls::ServerTls;
 use crate::units::Seed;
@@ -156,6 +156,14 @@ pub enum ProtocolSpec {
 }
 
 impl ProtocolSpec {
+    /// The field that says how a call ended, where HTTP's status does not.
+    pub fn ending(self) -> Option<EndField> {
+        match self {
+            Self::Http(_, dialect) => dialect.ending(),
+            Self::Tcp => None,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http(name, _) => name,
@@ -238,6 +246,10 @@ pub struct Safety {
     pub max_delay_per_call: Duration,
     pub max_faults_per_call: usize,
     pub dry_run: bool,
+    /// A rule of the admin API lives no longer.
+    pub max_ttl: Duration,
+    /// While it exists everything is halted.
+    pub halt_file: Option<PathBuf>,
 }
 
 /// Limits against slow or greedy peers.
@@ -292,6 +304,7 @@ pub struct Settings {
     /// Of the log's file.
     pub log_place: SettingPlace,
     pub energy: EnergySettings,
+    pub traces: Option<TraceSettings>,
 }
 
 /// Where a setting comes from, for the message when it cannot be had.

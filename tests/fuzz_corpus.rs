@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hormesis::http1;
+use hormesis::measure;
 use hormesis::protocol::fuzz;
 
 /// Runs a target over its corpus.
@@ -29,6 +30,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn describe() {
     replay("describe", fuzz::describe);
+}
+
+#[test]
+fn expression() {
+    replay("expression", measure::fuzz::expression);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Holds the pages of `docs/` that are made from registries to the code. After a change
+//! Holds what is made from registries, the pages of `docs/` and the files for Grafana and Prometheus,
+//! to the code. After a change
 //! `HORMESIS_WRITE_DOCS=1 cargo test --test reference` writes them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
@@ -9,11 +10,14 @@ use std::path::Path;
 
 use hormesis::energy::METERS;
 use hormesis::protocol;
+use hormesis::record::{alert_rules, dashboard};
 
 fn hold(page: &str, expected: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("docs")
-        .join(page);
+    hold_file(&format!("docs/{page}"), expected);
+}
+
+fn hold_file(file: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("HORMESIS_WRITE_DOCS").is_some() {
         fs::write(&path, expected).unwrap();
         return;
@@ -21,7 +25,7 @@ fn hold(page: &str, expected: &str) {
     let text = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         text == expected,
-        "docs/{page} tells something else than the code; `HORMESIS_WRITE_DOCS=1 cargo test --test reference` writes it"
+        "{file} tells something else than the code; `HORMESIS_WRITE_DOCS=1 cargo test --test reference` writes it"
     );
 }
 
@@ -60,4 +64,11 @@ fn meters() {
         write!(text, "\n## `{name}`\n\n{doc}\n\n```toml\n{example}\n```\n").unwrap();
     }
     hold("meters.md", &text);
+}
+
+#[test]
+fn dashboard_and_alerts() {
+    let json = serde_json::to_string_pretty(&dashboard()).unwrap();
+    hold_file("docker/grafana/hormesis.json", &format!("{json}\n"));
+    hold_file("docker/alerts.yml", &alert_rules());
 }

@@ -3,16 +3,41 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// An error as the API tells it: what is wrong, and what would be right.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Refusal {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Error)]
+pub struct Refusal {
     #[serde(skip)]
-    status: StatusCode,
-    error: String,
-    help: String,
+    status: Code,
+    /// What is wrong.
+    pub error: String,
+    /// What to do.
+    pub help: String,
+    /// Each mistake, where a rule or a configuration has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Told>,
 }
+
+/// One mistake of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Told {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Where: `file:line:column`, or the path of the key in the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+/// The status is told by the head of the answer, not by its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Code(StatusCode);
 
 impl Refusal {
     pub(super) fn new(
@@ -21,16 +46,33 @@ impl Refusal {
         help: impl Into<String>,
     ) -> Self {
         Self {
-            status,
+            status: Code(status),
             error: error.into(),
             help: help.into(),
+            problems: Vec::new(),
         }
+    }
+
+    /// With each mistake of several.
+    #[must_use]
+    pub(super) fn with_problems(mut self, problems: Vec<Told>) -> Self {
+        self.problems = problems;
+        self
+    }
+
+    /// What never happens, unless hormesis itself is wrong.
+    pub(super) fn bug(error: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            error,
+            "this is a bug in hormesis: please report it",
+        )
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        json(self.status, &self)
+        json(self.status.0, &self)
     }
 }
 
@@ -48,6 +90,14 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
+/// Done, and nothing to say about it.
+pub(super) fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    secure(&mut response);
+    response
+}
+
 pub(super) fn with_type(
     status: StatusCode,
     content_type: &'static str,
@@ -57,10 +107,16 @@ pub(super) fn with_type(
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    secure(&mut response);
+    response
+}
+
+/// What every answer says: no copy is kept of it, and it is what it says it is.
+fn secure(response: &mut Response) {
+    let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    response
 }

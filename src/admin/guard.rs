@@ -47,7 +47,7 @@ pub(super) async fn guard(State(access): State<Access>, request: Request, next: 
 fn check(access: Access, request: &Request) -> Result<(), Refusal> {
     check_host(access, request)?;
     check_site(request.headers())?;
-    if request.method() == Method::POST {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         check_type(request.headers())?;
         check_length(request.headers())?;
     }

@@ -3,6 +3,9 @@
 //! route refuses what a web page could send (`guard.rs`).
 
 mod answer;
+mod api;
+mod ask;
+mod etag;
 mod guard;
 mod routes;
 mod serve;
@@ -17,6 +20,8 @@ use tokio::sync::watch;
 use crate::control::Handle;
 use crate::snapshot::AdminBind;
 
+pub use answer::{Refusal, Told};
+pub use routes::{Condition, HaltAnswer, HaltOrder, Health, Nothing};
 pub use socket::{AdminAddress, BindError};
 
 use guard::Access;

@@ -15,6 +15,7 @@ use crate::app::drain::drain;
 use crate::app::energy::{self, SharedEngine};
 use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
+use crate::app::traces::Traces;
 use crate::config::Resolved;
 use crate::control::{Handle, Reload, StateError, WatchThread, Watched, watch};
 use crate::live::Live;
@@ -25,8 +26,6 @@ use crate::snapshot::{SettingPlace, Settings, Snapshot};
 
 /// Workers where none are configured; more rarely help a sidecar, and always cost memory.
 const MOST_WORKERS: usize = 4;
-/// How often rules whose time is over are disarmed.
-const TICK: Duration = Duration::from_millis(200);
 
 /// Why a sidecar could not start.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +100,8 @@ impl App {
         } = self;
         let live = Arc::new(Live::new(snapshot.clone()));
         let counters = CounterRegistry::default();
-        let log = DecisionLog::start(&settings.log)?;
+        let traces = Traces::start(settings.traces.as_ref())?;
+        let log = traces.log(&settings.log)?;
         let handle = Handle::new(
             live.clone(),
             counters.clone(),
@@ -144,7 +144,7 @@ impl App {
         // The reload thread is not waited for: a change of the sockets is refused from now on.
         let drained = drain(&runtime, signals, &handle, proxy, setup.log);
         reloads.stop();
-        finish(admin, engine, log);
+        finish(admin, engine, log, traces);
         Ok(drained)
     }
 }
@@ -166,7 +166,6 @@ fn serve(
     reloads: &WatchThread,
 ) {
     runtime.block_on(async {
-        let mut tick = tokio::time::interval(TICK);
         let watchdog = notify::watchdog();
         let mut alive = tokio::time::interval(watchdog.unwrap_or(Duration::MAX / 4));
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -176,7 +175,7 @@ fn serve(
                     Asked::Stop(_) => return,
                     Asked::Reload => reloads.reload(),
                 },
-                _ = tick.tick() => handle.expire(),
+                () = handle.keep_time() => {}
                 _ = alive.tick(), if watchdog.is_some() => {
                     if proxy.answers() {
                         notify::alive();
@@ -243,12 +242,13 @@ fn shown(address: &AdminAddress) -> String {
     }
 }
 
-fn finish(admin: AdminThread, engine: Option<SharedEngine>, log: DecisionLog) {
+fn finish(admin: AdminThread, engine: Option<SharedEngine>, log: DecisionLog, traces: Traces) {
     admin.stop();
     if let Some(engine) = engine {
         engine.stop();
     }
     log.close();
+    traces.close();
 }
 
 /// One worker a core that this process may use (its cgroup's quota counts), at most four.

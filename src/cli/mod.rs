@@ -10,6 +10,7 @@ mod faults;
 mod health;
 mod init;
 mod meters;
+mod metrics;
 mod protocols;
 mod render;
 mod run;
@@ -63,6 +64,7 @@ enum Command {
     Faults(faults::FaultsArguments),
     Protocols(protocols::ProtocolsArguments),
     Meters(meters::MetersArguments),
+    Metrics(metrics::MetricsArguments),
     Doctor(doctor::DoctorArguments),
     Health(health::HealthArguments),
     Completions(completions::CompletionsArguments),
@@ -117,6 +119,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Faults(arguments) => faults::run(&arguments, console),
         Command::Protocols(arguments) => protocols::run(&arguments, console),
         Command::Meters(arguments) => meters::run(&arguments, console),
+        Command::Metrics(arguments) => metrics::run(&arguments, console),
         Command::Doctor(arguments) => doctor::run(&arguments, console),
         Command::Health(arguments) => health::run(&arguments, console),
         Command::Completions(arguments) => completions::run(&arguments, console),

@@ -9,7 +9,7 @@ use super::console::Console;
 use super::{UsageError, environment};
 use crate::app::Setup;
 use crate::config::{self, Inputs, Problems, Resolved};
-use crate::control::{Again, Source, Watched};
+use crate::control::{Source, Watched};
 use crate::record::logging::{self, LogFormat, LogGuard, LoggingError};
 use crate::snapshot::{AdminBind, SettingPlace};
 use crate::units::Seed;
@@ -171,14 +171,7 @@ impl Reader {
     fn source(self) -> Source {
         match self.once() {
             Some(why) => Source::Once(why),
-            None => Source::Again(Box::new(move |again: &Again<'_>| {
-                self.read(&Inputs {
-                    generation: again.generation,
-                    at: again.at,
-                    previous: Some(again.previous),
-                    ..Inputs::new(&environment)
-                })
-            })),
+            None => Source::Again(Box::new(move || self.read(&Inputs::new(&environment)))),
         }
     }
 }

@@ -11,6 +11,7 @@ mod expand;
 mod files;
 mod hint;
 mod inputs;
+mod json;
 mod listener;
 mod log;
 mod peer_limits;
@@ -25,6 +26,7 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod tree;
 mod upstream;
 
@@ -42,9 +44,10 @@ pub use log::{Decisions, LogConfig};
 pub use peer_limits::PeerLimitsConfig;
 pub use problem::{Place, Problem, Problems, Severity};
 pub use reference::reference;
-pub use resolve::{Resolved, resolve};
+pub use resolve::{LiveRule, Resolved, read_rule, resolve};
 pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
+pub use traces::TracesConfig;
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};

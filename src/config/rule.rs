@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::fault::{Complaint, FaultConfig};
 use crate::model::Limits;
-use crate::rule::{FaultSpec, Nth, OneOrMany, RuleSpec, Schedule, Select, Trigger};
+use crate::rule::{FaultSpec, Nth, OneOrMany, RuleSource, RuleSpec, Schedule, Select, Trigger};
 use crate::units::{Probability, Span};
 
 /// A rule: which calls it selects, which of those it hits, and with what faults.
@@ -40,7 +40,7 @@ pub struct RuleConfig {
     /// how many calls it hurts at most
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsConfig>,
-    /// whether it acts; this version has no command to arm it later
+    /// whether it acts from the start; `hormesis arm NAME` arms it later
     #[serde(default = "yes")]
     pub armed: bool,
     /// decide and count, but touch nothing
@@ -167,6 +167,7 @@ impl RuleConfig {
             dry_run: self.dry_run,
             ttl: self.ttl.map(Span::get),
             faults,
+            source: RuleSource::File,
         })
     }
 

@@ -1,5 +1,7 @@
 //! `[safety]`: what no rule may exceed.
 
+use std::path::PathBuf;
+
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,12 @@ pub struct SafetyConfig {
     pub max_faults_per_call: usize,
     /// Rules decide and count, and touch nothing.
     pub dry_run: bool,
+    /// A rule that is put by the admin API, or armed for a time, lives no longer.
+    pub max_ttl: Span,
+    /// While this file exists everything is halted, and cannot be resumed. Removing it alone
+    /// resumes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halt_file: Option<PathBuf>,
 }
 
 impl Default for SafetyConfig {
@@ -37,6 +45,8 @@ impl Default for SafetyConfig {
             max_delay_per_call: Span::from_secs(300),
             max_faults_per_call: 8,
             dry_run: false,
+            max_ttl: Span::from_secs(3600),
+            halt_file: None,
         }
     }
 }

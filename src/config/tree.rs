@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
-use super::hint::{humanise, is_empty_kind, known_fields, missing_field, nearest, unknown_name};
+use super::hint::{humanise, is_empty_kind, known_fields, missing_field, unknown_name};
 use super::repair::{Pruned, Repair};
 use super::{Place, Problems, Source};
+use crate::error::nearest;
 
 /// A part of a document: a value under its key.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::record::rfc3339;
 
@@ -14,7 +15,7 @@ use crate::record::rfc3339;
 const REASON: usize = 1000;
 
 /// Why and since when no fault acts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Halt {
     pub reason: String,
     /// RFC 3339, UTC.

@@ -1,28 +1,41 @@
 //! What operators and programs may change while calls run: halt, resume, arm, disarm, swap the
 //! generation. Nothing here waits for a data-path task or takes a lock that one holds.
 
+mod additions;
 mod halt;
+mod leases;
 mod reload;
+mod rules;
 mod status;
+mod toxics;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::live::Live;
+use crate::proxy::Listening;
 use crate::record::{CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::Snapshot;
 
 pub use halt::{Halt, StateError};
-pub use reload::{Again, ReadAgain, Reload, ReloadError, Reloaded, Source};
+pub use leases::{LeaseError, LeaseView, NoSuchLease};
+pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
+pub use rules::{NoSuchRule, Put, RuleError, RuleView};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
+pub use toxics::{ProxyConfig, ProxyError, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
+use additions::Parts;
 use halt::HaltFile;
+use leases::Leases;
 use reload::History;
 
 /// Says what energy was used so far; called on each scrape, so it must not wait.
@@ -37,8 +50,17 @@ struct Inner {
     counters: CounterRegistry,
     decisions: LogStats,
     energy: OnceLock<EnergySource>,
-    // Taken by the control plane only.
+    /// Tells the states of one process from those of the next.
+    stamp: u64,
+    /// What generations are made of. Whoever changes it holds this lock until the new one is in
+    /// force; nobody waits for it to end a fault.
+    parts: Mutex<Parts>,
+    /// Taken after `parts`, and for moments only.
     state: Mutex<State>,
+    /// Something ends sooner than was known.
+    ends: Notify,
+    /// The sockets that are served.
+    listening: OnceLock<Listening>,
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
@@ -54,12 +76,8 @@ struct State {
     /// By name of the listener: the address that it is bound to.
     bound: BTreeMap<String, String>,
     reloads: History,
+    leases: Leases,
 }
-
-/// There is no rule of that name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no rule {0:?}")]
-pub struct NoSuchRule(pub String);
 
 impl Handle {
     /// A handle on `live`. With a state directory, a halt that was kept there holds again.
@@ -80,6 +98,10 @@ impl Handle {
         };
         live.set_halted(halt.is_some());
         Ok(Self(Arc::new(Inner {
+            stamp: RandomState::new().hash_one("stamp"),
+            parts: Mutex::new(Parts::of_files(live.current())),
+            ends: Notify::new(),
+            listening: OnceLock::new(),
             live,
             counters,
             decisions,
@@ -170,25 +192,9 @@ impl Handle {
         self.state().halt.clone()
     }
 
-    /// Makes a rule live from now on.
-    ///
-    /// # Errors
-    /// Where no rule has that name.
-    pub fn arm(&self, rule: &str) -> Result<(), NoSuchRule> {
-        self.with_rule(rule, |cell| cell.arm(self.0.live.elapsed_micros()))
-    }
-
-    /// Ends a rule: calls that wait under it go on.
-    ///
-    /// # Errors
-    /// Where no rule has that name.
-    pub fn disarm(&self, rule: &str) -> Result<(), NoSuchRule> {
-        self.with_rule(rule, crate::rule::RuleCell::disarm)
-    }
-
     /// Puts another generation in force. Rules whose cell it does not take over are disarmed,
     /// listeners whose state it does not take over are retired.
-    pub fn swap(&self, snapshot: &Arc<Snapshot>) {
+    fn swap(&self, snapshot: &Arc<Snapshot>) {
         let before = self.0.live.swap(Arc::clone(snapshot));
         let kept: BTreeSet<_> = snapshot.rules.cells().iter().map(Arc::as_ptr).collect();
         for cell in before.rules.cells() {
@@ -202,14 +208,6 @@ impl Handle {
             }
         }
         self.0.live.ring();
-    }
-
-    /// Disarms rules whose time is over. To be called every now and then.
-    pub fn expire(&self) {
-        let expired = self.0.live.snapshot().rules.expire(self.0.live.elapsed());
-        if expired > 0 {
-            self.0.live.ring();
-        }
     }
 
     /// A listener is bound and accepts.
@@ -243,18 +241,6 @@ impl Handle {
     /// Time since the process started.
     pub fn uptime(&self) -> Duration {
         self.0.live.elapsed()
-    }
-
-    fn with_rule(
-        &self,
-        rule: &str,
-        change: impl FnOnce(&crate::rule::RuleCell),
-    ) -> Result<(), NoSuchRule> {
-        let snapshot = self.0.live.current();
-        let cell = snapshot.rules.cells().iter().find(|it| *it.name == *rule);
-        change(cell.ok_or_else(|| NoSuchRule(rule.to_owned()))?);
-        self.0.live.ring();
-        Ok(())
     }
 
     fn revoke_all(&self) {

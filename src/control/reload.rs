@@ -2,26 +2,14 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::config::{Problem, Problems, Resolved, Severity};
 use crate::control::status::ReloadFigures;
 use crate::control::{Handle, lock};
 use crate::proxy::{BindError, ChangeError, Listening};
 use crate::record::rfc3339;
-use crate::rule::RuleSet;
 use crate::snapshot::{Settings, Snapshot};
-
-/// What a configuration is read again with, beside what the command line says.
-#[derive(Clone, Copy, Debug)]
-pub struct Again<'a> {
-    /// The number of the snapshot.
-    pub generation: u64,
-    /// Now, since the process started.
-    pub at: Duration,
-    /// The rules that are replaced: unchanged ones keep their state.
-    pub previous: &'a RuleSet,
-}
 
 /// Where the configuration comes from.
 pub enum Source {
@@ -32,7 +20,7 @@ pub enum Source {
 }
 
 /// Reads and resolves the whole configuration.
-pub type ReadAgain = dyn FnMut(&Again<'_>) -> Result<Resolved, Problems> + Send;
+pub type ReadAgain = dyn FnMut() -> Result<Resolved, Problems> + Send;
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,6 +92,9 @@ pub(super) struct History(ReloadFigures);
 impl Handle {
     /// What reloads work with; the first call holds.
     pub fn set_reload(&self, reload: Reload) {
+        if self.0.listening.set(reload.listening.clone()).is_err() {
+            tracing::warn!("the sockets were already set");
+        }
         if self.0.reload.set(Mutex::new(reload)).is_err() {
             tracing::warn!("what reloads work with was already set");
         }
@@ -146,28 +137,16 @@ impl Handle {
     }
 
     fn reload_with(&self, reload: &mut Reload) -> Result<Reloaded, ReloadError> {
-        let previous = self.0.live.current();
         let read = match &mut reload.source {
             Source::Again(read) => read,
             Source::Once(why) => return Err(ReloadError::Once(why)),
         };
-        let resolved = read(&Again {
-            generation: previous.generation + 1,
-            at: self.0.live.elapsed(),
-            previous: &previous.rules,
-        })?;
-        let mut snapshot = resolved.snapshot;
-        if resolved.seed_drawn {
-            // The draws go on: a reload that says nothing of the seed does not change it.
-            snapshot.seed = previous.seed;
-        }
-        snapshot.adopt(&previous);
-        let snapshot = Arc::new(snapshot);
-        let changed = reload.listening.change(&snapshot, |changed| {
-            self.bound(&changed.addresses);
-            self.swap(&snapshot);
-        })?;
+        // Other changes go on while files are read: a disk may be slow.
+        let resolved = read()?;
+        let (snapshot, changed, told) =
+            self.replace_files(resolved.snapshot, resolved.seed_drawn)?;
         let mut warnings: Vec<String> = resolved.warnings.iter().map(Problem::line).collect();
+        warnings.extend(told);
         warnings.extend(at_next_start(reload, &resolved.settings, &snapshot));
         Ok(Reloaded {
             generation: snapshot.generation,
@@ -178,7 +157,7 @@ impl Handle {
     }
 
     /// These listeners are bound, and no others.
-    fn bound(&self, addresses: &[(Arc<str>, String)]) {
+    pub(super) fn bound(&self, addresses: &[(Arc<str>, String)]) {
         let addresses = addresses.iter();
         let bound = addresses.map(|(name, address)| (name.to_string(), address.clone()));
         self.state().bound = bound.collect();
@@ -197,6 +176,7 @@ fn at_next_start(reload: &Reload, settings: &Settings, snapshot: &Snapshot) -> V
         ("health", before.health != now.health),
         ("log", before.log != now.log),
         ("state_dir", before.state_dir != now.state_dir),
+        ("traces", before.traces != now.traces),
         ("workers", before.workers != now.workers),
     ];
     let mut warnings: Vec<String> = differ

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::call::Outcome;
 use crate::control::{Halt, Handle};
@@ -12,7 +13,7 @@ use crate::record::{CallCount, EnergyTotals, RuleFigures, Scrape, SlotTotals, To
 use crate::snapshot::{Bind, ListenerSpec, Snapshot};
 
 /// What `GET /status` answers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Status {
     pub version: &'static str,
     pub uptime_s: f64,
@@ -29,7 +30,7 @@ pub struct Status {
     pub energy: Option<EnergyTotals>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListenerStatus {
     pub name: Arc<str>,
     /// As bound, the port that the system chose included; as configured before that.
@@ -43,7 +44,7 @@ pub struct ListenerStatus {
 }
 
 /// Calls that ended, by their labels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CallFigures {
     pub listener: String,
     pub protocol: &'static str,
@@ -53,7 +54,7 @@ pub struct CallFigures {
 }
 
 /// How often the configuration was read again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReloadFigures {
     pub ok: u64,
     /// The configuration before stayed in force.
@@ -65,7 +66,7 @@ pub struct ReloadFigures {
 }
 
 /// The lines of the decision log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DecisionFigures {
     pub written: u64,
     pub dropped: u64,
@@ -88,6 +89,7 @@ impl Handle {
             reloads_failed: reloads.failed,
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
+            spans: inner.decisions.spans(),
             energy: inner.energy.get().and_then(|source| source()),
         }
     }

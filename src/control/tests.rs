@@ -39,6 +39,8 @@ fn snapshot(generation: u64, cells: &[&Arc<RuleCell>]) -> Arc<Snapshot> {
             max_delay_per_call: Duration::from_secs(300),
             max_faults_per_call: 8,
             dry_run: false,
+            max_ttl: Duration::from_secs(3600),
+            halt_file: None,
         },
         limits: Limits::default(),
         watched: Vec::new(),
@@ -96,7 +98,7 @@ fn a_halt_revokes_every_rule_rings_every_worker_and_holds() {
     assert_eq!(handle.halt("again").unwrap(), halt);
     assert_eq!(handle.halted().unwrap().reason, "too many errors");
     // Arming a rule does not end a halt.
-    handle.arm("slow").unwrap();
+    handle.arm("slow", None).unwrap();
     assert!(handle.live().halted());
 
     assert!(handle.resume().unwrap());
@@ -184,9 +186,10 @@ fn arming_and_disarming_go_by_name() {
     let epoch = slow.epoch();
     handle.disarm("slow").unwrap();
     assert!(!slow.is_armed() && slow.epoch() > epoch && rang(&bell));
-    handle.arm("slow").unwrap();
+    handle.arm("slow", None).unwrap();
     assert!(slow.is_armed() && rang(&bell));
-    assert_eq!(handle.arm("fast"), Err(NoSuchRule("fast".to_owned())));
+    let none = handle.arm("fast", None);
+    assert!(matches!(none, Err(RuleError::NoSuchRule(_))), "{none:?}");
     assert!(!rang(&bell));
 }
 

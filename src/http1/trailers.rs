@@ -34,37 +34,75 @@ const FORBIDDEN: &[&str] = &[
 /// Trailers of one body, held from their first byte until they are whole: at most what the scanner
 /// lets through. Nothing is held of a body without any.
 #[derive(Debug, Default)]
-pub struct Trailers(Vec<u8>);
+pub struct Trailers {
+    held: Vec<u8>,
+    /// The name of a field whose value somebody wants to know.
+    wanted: Option<&'static str>,
+    found: Option<Vec<u8>>,
+}
 
 impl Trailers {
+    /// A body's whose trailers may have a field of this name, of which the value is kept.
+    pub fn watching(name: Option<&'static str>) -> Self {
+        Self {
+            wanted: name,
+            ..Self::default()
+        }
+    }
+
     /// Takes trailer lines as a scan tells them.
     pub fn take(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// All have come.
+    pub fn whole(&mut self) {
+        let Some(wanted) = self.wanted.filter(|_| !self.held.is_empty()) else {
+            return;
+        };
+        let mut lines = self.held.split(|byte| *byte == b'\n');
+        self.found = lines.find_map(|line| {
+            let at = memchr::memchr(b':', line)?;
+            let (name, value) = (&line[..at], &line[at + 1..]);
+            name.eq_ignore_ascii_case(wanted.as_bytes())
+                .then(|| value.trim_ascii().to_vec())
+        });
+    }
+
+    /// The value of the field that was watched for.
+    pub fn found(&self) -> Option<&[u8]> {
+        self.found.as_deref()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.held.is_empty()
     }
 
     fn all_allowed(&self) -> bool {
-        let mut lines = self.0.split_inclusive(|byte| *byte == b'\n');
+        let mut lines = self.held.split_inclusive(|byte| *byte == b'\n');
         lines.all(is_allowed)
+    }
+
+    /// The lines that may pass, as they came.
+    pub fn allowed(&self) -> Vec<u8> {
+        let lines = self.held.split_inclusive(|byte| *byte == b'\n');
+        lines
+            .filter(|line| is_allowed(line))
+            .flatten()
+            .copied()
+            .collect()
     }
 
     /// The end of a chunked body behind its last chunk's line: the trailers that may pass, as they
     /// came, and the empty line.
     pub fn end(&self, out: &mut Vec<u8>) {
-        for line in self.0.split_inclusive(|byte| *byte == b'\n') {
-            if is_allowed(line) {
-                out.extend_from_slice(line);
-            }
-        }
+        out.extend_from_slice(&self.allowed());
         out.extend_from_slice(b"\r\n");
     }
 
     /// The same, by itself.
     pub fn to_end(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.0.len() + 2);
+        let mut out = Vec::with_capacity(self.held.len() + 2);
         self.end(&mut out);
         out
     }
@@ -108,9 +146,12 @@ impl BodyScanner {
                 trailers.take(part);
             }
         })?;
+        if scanned.done {
+            trailers.whole();
+        }
         if scanned.done && raw.is_some_and(|from| from > 0) && trailers.all_allowed() {
             // All of them are at hand, as nearly always: they go on as they are too.
-            trailers.0.clear();
+            trailers.held.clear();
             raw = None;
         }
         Ok(Through {

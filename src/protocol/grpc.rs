@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::frame::{Boundary, Classify, Units};
 use super::registry::ProtocolInfo;
 use super::{
-    Dialect, Framer, NativeError, RequestHead, ResponseHead, UnitKind, is_encoded, media_type,
-    native,
+    Dialect, EndField, Framer, NativeError, RequestHead, ResponseHead, UnitKind, is_encoded,
+    media_type, native,
 };
 use crate::call::{Call, Description, Found};
 use crate::effect::{Answer, ErrorKind, ErrorSpec};
@@ -144,6 +144,31 @@ impl Dialect for Grpc {
 
     fn is_error_unit(&self, _unit: &[u8]) -> bool {
         false
+    }
+
+    fn ending(&self) -> Option<EndField> {
+        Some(EndField {
+            name: "grpc-status",
+            status: status_of,
+        })
+    }
+}
+
+/// HTTP's status for a code (`google/rpc/code.proto`). What is no code says that something is wrong.
+fn status_of(code: &[u8]) -> u16 {
+    match code {
+        b"0" => 200,
+        b"1" => 499,
+        b"3" | b"9" | b"11" => 400,
+        b"4" => 504,
+        b"5" => 404,
+        b"6" | b"10" => 409,
+        b"7" => 403,
+        b"8" => 429,
+        b"12" => 501,
+        b"14" => 503,
+        b"16" => 401,
+        _ => 500,
     }
 }
 

@@ -70,6 +70,20 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// Whether a unit of the answer reports an error: `ok` streams have none.
     fn is_error_unit(&self, unit: &[u8]) -> bool;
+
+    /// The field of the head or of the trailers that says how a call ended, where HTTP's status does
+    /// not. `None`: nothing is looked at.
+    fn ending(&self) -> Option<EndField> {
+        None
+    }
+}
+
+/// A field that says how a call ended.
+#[derive(Clone, Copy, Debug)]
+pub struct EndField {
+    pub name: &'static str,
+    /// HTTP's status for what a value of it says.
+    pub status: fn(&[u8]) -> u16,
 }
 
 /// The parts of a request head that a dialect reads.

@@ -269,6 +269,7 @@ fn open(
         peer,
         sni: None,
         client: Stream::new(socket),
+        http2: false,
     };
     spawn_local(async move {
         let _guard = guard;

@@ -19,7 +19,7 @@ use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
 use crate::proxy::rescue::Failure;
 use crate::proxy::worker::{Generation, Target, Worker};
-use crate::record::{Facts, Record, SlotCounters, Timing};
+use crate::record::{Facts, Record, SlotCounters, Timing, TraceContext};
 use crate::rule::{Admissions, Course, RuleCell, RuleSet, Verdict, decide};
 use crate::snapshot::ListenerState;
 
@@ -33,6 +33,8 @@ pub(in crate::proxy) struct Session {
     /// The server name of the client's TLS handshake.
     pub(in crate::proxy) sni: Option<Box<str>>,
     pub(in crate::proxy) client: Stream,
+    /// The client is a stream of HTTP/2, which the driver sees as a connection of HTTP/1.1.
+    pub(in crate::proxy) http2: bool,
 }
 
 impl Session {
@@ -88,6 +90,26 @@ pub(in crate::proxy) struct Told {
     pub(in crate::proxy) attempt: Option<u32>,
 }
 
+/// Whether a call has a span.
+#[derive(Debug, Default)]
+pub(in crate::proxy) enum Tracing {
+    /// It has none so far.
+    #[default]
+    Open,
+    /// Its caller decided that it has none.
+    Declined,
+    Span(Box<TraceContext>),
+}
+
+impl Tracing {
+    fn span(&self) -> Option<&TraceContext> {
+        match self {
+            Self::Span(context) => Some(context),
+            Self::Open | Self::Declined => None,
+        }
+    }
+}
+
 /// One call from its parsed head to its end.
 #[derive(Debug)]
 pub(in crate::proxy) struct InFlight<'s> {
@@ -103,9 +125,12 @@ pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) started_at: Option<SystemTime>,
     pub(in crate::proxy) description: Description,
     pub(in crate::proxy) told: Option<Told>,
+    pub(in crate::proxy) tracing: Tracing,
     pub(in crate::proxy) decided: Option<Decided>,
     pub(in crate::proxy) activity: Activity,
     pub(in crate::proxy) status: Option<u16>,
+    /// What the protocol's own status says, in HTTP's.
+    told_status: Option<u16>,
     /// The end of the connection says that the answer is whole.
     pub(in crate::proxy) ends_with_connection: bool,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
@@ -157,9 +182,11 @@ impl<'s> InFlight<'s> {
             started_at: None,
             description: Description::default(),
             told: None,
+            tracing: Tracing::default(),
             decided: None,
             activity: Activity::new(worker.activity.as_ref(), id),
             status: None,
+            told_status: None,
             ends_with_connection: false,
             end: None,
             reason: None,
@@ -230,6 +257,20 @@ impl<'s> InFlight<'s> {
         true
     }
 
+    /// Gives it a span if it has none and is one of the calls that begin a trace by now.
+    pub(in crate::proxy) fn trace(&mut self) {
+        if matches!(self.tracing, Tracing::Open)
+            && let Some(tracer) = self.session.worker.records.tracer()
+            && let Some(context) = tracer.begin(self.facts_so_far(), None)
+        {
+            self.tracing = Tracing::Span(Box::new(context));
+        }
+    }
+
+    pub(in crate::proxy) fn has_span(&self) -> bool {
+        self.tracing.span().is_some()
+    }
+
     pub(in crate::proxy) fn execution(&self) -> Option<&Execution> {
         self.decided.as_ref().map(|decided| &*decided.execution)
     }
@@ -247,12 +288,25 @@ impl<'s> InFlight<'s> {
         self.conclude(rescue.outcome, rescue.origin);
     }
 
+    /// How the protocol itself says that the call ended, in a field of the head or the trailers.
+    pub(in crate::proxy) fn tell_end(&mut self, value: Option<&[u8]>) {
+        let (Some(field), Some(value)) = (self.target.protocol.ending(), value) else {
+            return;
+        };
+        let status = (field.status)(value);
+        self.told_status = Some(status);
+        if status >= 400 && self.end.is_none() {
+            let value = String::from_utf8_lossy(value);
+            self.reason = Some(format!("{}: {value}", field.name));
+        }
+    }
+
     /// The answer came whole; its status says whether it is a success.
     pub(in crate::proxy) fn answered(&mut self, stream_failed: bool) {
         if self.execution().is_some_and(Execution::altered) {
             self.conclude(Outcome::InjectedFault, Origin::Injected);
         }
-        let outcome = match self.status {
+        let outcome = match self.told_status.or(self.status) {
             Some(500.. | 429) => Outcome::UpstreamError,
             Some(400..) => Outcome::Rejected,
             _ if stream_failed => Outcome::UpstreamError,
@@ -263,6 +317,7 @@ impl<'s> InFlight<'s> {
 
     /// Counts, ledgers and, where it is wanted, the record.
     fn finish(&mut self) {
+        self.trace();
         let now = Instant::now();
         let total = now - self.started;
         let (outcome, origin) = self.end.unwrap_or((Outcome::Rejected, Origin::Proxy));
@@ -273,9 +328,12 @@ impl<'s> InFlight<'s> {
         if let Some(first) = self.first_token {
             counters.first_token(first - self.started);
         }
-        let told = self.session.worker.records.wants(self.facts());
-        self.activity.end(|| self.finish_line(outcome, told));
-        if told {
+        if self.is_touched() {
+            self.count_touched(outcome, origin, total);
+        }
+        let log = self.session.worker.records.wants(self.facts());
+        self.activity.end(|| self.finish_line(outcome, log));
+        if log || self.has_span() {
             let record = self.record(outcome, origin, total);
             for effect in &record.effects {
                 self.session
@@ -284,7 +342,7 @@ impl<'s> InFlight<'s> {
                     .fate(&effect.planned, &effect.fate);
             }
             self.count_rules(&record.effects);
-            self.session.worker.records.send(record);
+            self.session.worker.records.send(record, log);
         } else if let Some(decided) = self.decided.take() {
             let effects = decided.execution.take_records();
             for effect in &effects {
@@ -297,6 +355,30 @@ impl<'s> InFlight<'s> {
         }
     }
 
+    /// Whether a fault has acted on it.
+    pub(in crate::proxy) fn is_touched(&self) -> bool {
+        self.execution().is_some_and(Execution::fired)
+    }
+
+    /// Counts it once more, apart from calls that no fault acted on, and for each rule that did.
+    fn count_touched(&self, outcome: Outcome, origin: Origin, total: Duration) {
+        let touched = self.counters().touched();
+        touched.call_ended(outcome, origin, total);
+        if let Some(first) = self.first_token {
+            touched.first_token(first - self.started);
+        }
+        let is_error = matches!(
+            outcome,
+            Outcome::InjectedFault | Outcome::Timeout | Outcome::UpstreamError
+        );
+        let rules = &self.generation.snapshot.rules;
+        for rule in self.execution().into_iter().flat_map(Execution::acted) {
+            if let Some(cell) = rules.cells().get(rule as usize) {
+                cell.count_treated(is_error, total);
+            }
+        }
+    }
+
     fn count_rules(&self, effects: &[crate::record::EffectRecord]) {
         for effect in effects {
             self.generation
@@ -306,7 +388,17 @@ impl<'s> InFlight<'s> {
         }
     }
 
-    fn facts(&self) -> Facts {
+    /// The facts of a call under way: what a rule is still to do to it counts as done.
+    fn facts_so_far(&self) -> Facts {
+        let facts = self.facts();
+        let mut verdicts = self.decided.iter().flat_map(|it| &it.verdicts);
+        Facts {
+            fired: facts.fired || verdicts.any(Verdict::is_hit),
+            ..facts
+        }
+    }
+
+    pub(in crate::proxy) fn facts(&self) -> Facts {
         Facts {
             call: self.id,
             selected: self.decided.is_some(),
@@ -410,6 +502,7 @@ impl<'s> InFlight<'s> {
             units: self.units,
             tokens: self.tokens,
             attempt: told.attempt,
+            trace: self.tracing.span().copied(),
         }
     }
 }

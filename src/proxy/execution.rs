@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::call::{Phase, Side};
@@ -33,6 +34,13 @@ struct Step {
     planned: Rc<Planned>,
     fate: Fate,
     waited: Option<Duration>,
+}
+
+impl Step {
+    fn acted(&self) -> bool {
+        matches!(self.fate, Fate::Applied | Fate::Clamped)
+            || self.waited.is_some_and(|waited| !waited.is_zero())
+    }
 }
 
 /// How a wait under the plan ended.
@@ -244,10 +252,17 @@ impl Execution {
 
     /// Whether any effect acted.
     pub(super) fn fired(&self) -> bool {
-        self.steps.borrow().iter().any(|step| {
-            matches!(step.fate, Fate::Applied | Fate::Clamped)
-                || step.waited.is_some_and(|w| !w.is_zero())
-        })
+        self.steps.borrow().iter().any(Step::acted)
+    }
+
+    /// The rules whose effects acted, each once.
+    pub(super) fn acted(&self) -> SmallVec<[u32; 2]> {
+        let steps = self.steps.borrow();
+        let acted = steps.iter().filter(|step| step.acted());
+        let mut rules: SmallVec<_> = acted.map(|step| step.planned.token.index).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        rules
     }
 
     /// A stage of a rule panicked: the rule is disarmed, and the panic counted.

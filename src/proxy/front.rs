@@ -215,6 +215,7 @@ async fn secure(session: Session, tls: &ServerTls) -> Result<Session, Refusal> {
         peer,
         sni: stream.server_name().map(Box::from),
         client: Stream::new(Socket::Over(Box::new(stream))),
+        http2: false,
     })
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use crate::call::Outcome;
 use crate::error::Origin;
 use crate::http1::{ChunkedError, HeadError};
-use crate::upstream::ConnectError;
+use crate::upstream::{ConnectError, h2_reason};
 
 /// A real failure of one call.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,15 @@ impl Failure {
         match error.kind() {
             io::ErrorKind::TimedOut => Self::UpstreamBlocked,
             _ => Self::UpstreamReset(error),
+        }
+    }
+
+    /// The code with which the upstream's stream of HTTP/2 ended: a client of HTTP/2 gets it as it
+    /// is, and may know better than we what it asks for.
+    pub(super) fn stream_code(&self) -> Option<u32> {
+        match self {
+            Self::UpstreamReset(error) => h2_reason(error).map(u32::from),
+            _ => None,
         }
     }
 

@@ -57,6 +57,10 @@ impl Tap {
         for gap in &self.gaps {
             counters.token_gap(*gap);
         }
+        if call.is_touched() {
+            let touched = counters.touched();
+            self.gaps.iter().for_each(|gap| touched.token_gap(*gap));
+        }
         call.units = self.units;
         call.tokens = self.tokens;
         call.first_token = self.first_token;

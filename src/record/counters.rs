@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,8 +16,8 @@ use arc_swap::ArcSwap;
 use crate::call::Outcome;
 use crate::effect::{Fate, Planned};
 use crate::error::Origin;
-use crate::record::histogram::{Bounds, HistogramCells, add};
-use crate::record::totals::Totals;
+use crate::histogram::{Bounds, HistogramCells, add};
+use crate::record::totals::{Tally, Totals};
 
 /// Rule and fault pairs that are told apart; what comes later counts as `other`.
 const FAULTS: usize = 1000;
@@ -39,6 +39,21 @@ impl CounterRegistry {
             workers
         });
         WorkerCounters { cells }
+    }
+
+    /// A number that rises with every call and connection that begins or ends: equal numbers say
+    /// that [`Self::totals`] are what they were. Far less to read than those.
+    pub fn activity(&self) -> u64 {
+        let of = |slot: &Arc<SlotCells>| {
+            let cells = [&slot.started, &slot.ended, &slot.opened, &slot.closed];
+            let counts = cells.into_iter().map(|it| it.load(Ordering::Acquire));
+            counts.fold(0, u64::wrapping_add)
+        };
+        let workers = self.workers.load();
+        let slots = workers.iter().map(|it| it.slots.load_full());
+        slots.fold(0, |sum, slots| {
+            slots.iter().map(of).fold(sum, u64::wrapping_add)
+        })
     }
 
     /// The sums over all workers, those that have ended included.
@@ -70,7 +85,9 @@ struct WorkerCells {
 pub(crate) struct SlotCells {
     pub(crate) listener: Arc<str>,
     pub(crate) protocol: &'static str,
-    pub(crate) calls: [[AtomicU64; Origin::ALL.len()]; Outcome::ALL.len()],
+    pub(crate) all: TallyCells,
+    /// Of those, calls that a fault acted on; made with the first one.
+    pub(crate) touched: OnceLock<Box<TallyCells>>,
     pub(crate) started: AtomicU64,
     pub(crate) ended: AtomicU64,
     pub(crate) opened: AtomicU64,
@@ -78,10 +95,7 @@ pub(crate) struct SlotCells {
     pub(crate) refused: AtomicU64,
     pub(crate) request_bytes: AtomicU64,
     pub(crate) response_bytes: AtomicU64,
-    pub(crate) duration: HistogramCells,
     pub(crate) overhead: HistogramCells,
-    pub(crate) first_token: HistogramCells,
-    pub(crate) token_gap: HistogramCells,
 }
 
 impl SlotCells {
@@ -89,7 +103,8 @@ impl SlotCells {
         Self {
             listener,
             protocol,
-            calls: Default::default(),
+            all: TallyCells::new(),
+            touched: OnceLock::new(),
             started: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             opened: AtomicU64::new(0),
@@ -97,11 +112,41 @@ impl SlotCells {
             refused: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
-            duration: HistogramCells::new(&Bounds::CALL),
             overhead: HistogramCells::new(&Bounds::OVERHEAD),
+        }
+    }
+}
+
+/// How calls ended and how long they took, on one worker.
+#[derive(Debug)]
+pub(crate) struct TallyCells {
+    pub(crate) calls: [[AtomicU64; Origin::ALL.len()]; Outcome::ALL.len()],
+    pub(crate) duration: HistogramCells,
+    pub(crate) first_token: HistogramCells,
+    pub(crate) token_gap: HistogramCells,
+}
+
+impl TallyCells {
+    fn new() -> Self {
+        Self {
+            calls: Default::default(),
+            duration: HistogramCells::new(&Bounds::CALL),
             first_token: HistogramCells::new(&Bounds::CALL),
             token_gap: HistogramCells::new(&Bounds::TOKEN_GAP),
         }
+    }
+
+    fn ended(&self, outcome: Outcome, origin: Origin, duration: Duration) {
+        add(&self.calls[outcome as usize][origin as usize], 1);
+        self.duration.observe(duration);
+    }
+
+    /// Adds what was counted so far.
+    pub(crate) fn fold(&self, into: &mut Tally) {
+        into.calls.fold(&self.calls);
+        self.duration.fold(&mut into.duration);
+        self.first_token.fold(&mut into.first_token);
+        self.token_gap.fold(&mut into.token_gap);
     }
 }
 
@@ -240,8 +285,7 @@ impl SlotCounters {
         overhead: Option<Duration>,
     ) {
         let cells = &self.cells;
-        add(&cells.calls[outcome as usize][origin as usize], 1);
-        cells.duration.observe(duration);
+        cells.all.ended(outcome, origin, duration);
         if let Some(overhead) = overhead {
             cells.overhead.observe(overhead);
         }
@@ -260,12 +304,40 @@ impl SlotCounters {
 
     /// The first unit with content was passed on, so long after the request's head.
     pub fn first_token(&self, since_head: Duration) {
-        self.cells.first_token.observe(since_head);
+        self.cells.all.first_token.observe(since_head);
     }
 
     /// A further unit with content was passed on, so long after the one before it.
     pub fn token_gap(&self, gap: Duration) {
-        self.cells.token_gap.observe(gap);
+        self.cells.all.token_gap.observe(gap);
+    }
+
+    /// What is counted beside all this of calls that a fault acted on.
+    pub fn touched(&self) -> TouchedCounters<'_> {
+        let cells = self
+            .cells
+            .touched
+            .get_or_init(|| Box::new(TallyCells::new()));
+        TouchedCounters(cells)
+    }
+}
+
+/// Counts a call that a fault acted on a second time, among its like: what is left of the first
+/// count are the others.
+#[derive(Clone, Copy, Debug)]
+pub struct TouchedCounters<'c>(&'c TallyCells);
+
+impl TouchedCounters<'_> {
+    pub fn call_ended(self, outcome: Outcome, origin: Origin, duration: Duration) {
+        self.0.ended(outcome, origin, duration);
+    }
+
+    pub fn first_token(self, since_head: Duration) {
+        self.0.first_token.observe(since_head);
+    }
+
+    pub fn token_gap(self, gap: Duration) {
+        self.0.token_gap.observe(gap);
     }
 }
 

@@ -58,10 +58,10 @@ fn sums_over_threads_are_exact() {
     assert_eq!(slot.started, 4 * calls as u64);
     assert_eq!(slot.active(), 0);
     assert_eq!(slot.response_bytes, 12 * calls as u64);
-    assert_eq!(slot.duration.count(), 4 * calls as u64);
+    assert_eq!(slot.all.duration.count(), 4 * calls as u64);
     let micros = 4 * (0..calls as u64).sum::<u64>();
     let expected = Duration::from_micros(micros).as_secs_f64();
-    assert!((slot.duration.sum() - expected).abs() < 1e-6);
+    assert!((slot.all.duration.sum() - expected).abs() < 1e-6);
     let counted: u64 = totals.calls().map(|call| call.count).sum();
     assert_eq!(counted, 4 * calls as u64);
     assert_eq!(totals.faults[0].results[0], 4 * calls as u64);

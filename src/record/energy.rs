@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Histogram;
 use crate::units::MicroJoules;
@@ -38,7 +39,7 @@ pub struct EnergyLine {
 
 /// The energy of the whole process so far. All of what the meters counted is in one of the parts:
 /// `calls + in flight + folded + self + others + unattributed + idle + gap = meter`, exactly.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct EnergyTotals {
     /// The weakest tier of the meters that count.
     pub tier: Option<&'static str>,
@@ -86,7 +87,7 @@ pub struct EnergyTotals {
 }
 
 /// The energy of calls that have an outcome, a rule or a model in common.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct OutcomeEnergy {
     #[serde(rename = "dyn_uj")]
     pub dynamic: Option<MicroJoules>,

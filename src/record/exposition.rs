@@ -11,10 +11,11 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::record::histogram::Histogram;
+use crate::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
-use crate::record::{EnergyTotals, Totals};
+use crate::record::{EnergyTotals, SpanFigures, Totals};
 use crate::rule::RuleCell;
 
 /// All figures of one moment.
@@ -30,12 +31,14 @@ pub struct Scrape {
     pub reloads_failed: u64,
     pub decisions_written: u64,
     pub decisions_dropped: u64,
+    /// Absent where no traces are wanted.
+    pub spans: Option<SpanFigures>,
     /// Absent where no energy engine runs.
     pub energy: Option<EnergyTotals>,
 }
 
 /// The counters of one rule, as read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RuleFigures {
     pub name: Arc<str>,
     pub armed: bool,
@@ -50,7 +53,7 @@ pub struct RuleFigures {
 }
 
 /// Calls that a rule selected and left alone, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeniedFigures {
     pub dry_run: u64,
     pub halt: u64,
@@ -167,7 +170,7 @@ struct Figures {
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for metric in METRICS {
+        for metric in METRICS.iter() {
             if metric.tells_of_faults() && !self.faults {
                 continue;
             }

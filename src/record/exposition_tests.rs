@@ -59,6 +59,10 @@ fn scrape() -> Scrape {
         reloads_failed: 1,
         decisions_written: 5,
         decisions_dropped: 6,
+        spans: Some(SpanFigures {
+            exported: 5,
+            dropped: 1,
+        }),
         energy: Some(EnergyTotals {
             classes: vec![EnergyClass {
                 meter: "rapl".into(),
@@ -91,7 +95,7 @@ fn exposed(format: TextFormat, faults: bool) -> String {
 #[test]
 fn every_metric_is_shown_under_its_name_with_its_labels() {
     let text = exposed(TextFormat::Prometheus, true);
-    for metric in METRICS {
+    for metric in METRICS.iter() {
         let kind = format!("# TYPE {} {}\n", metric.name, metric.kind.as_str());
         assert!(text.contains(&kind), "{kind}{text}");
         let sample = match metric.kind {
@@ -181,7 +185,7 @@ fn names_follow_the_rules_of_the_trade() {
     let family = |name: &'static str| name.strip_suffix("_total").unwrap_or(name);
     let families: BTreeSet<_> = METRICS.iter().map(|metric| family(metric.name)).collect();
     assert_eq!(families.len(), METRICS.len());
-    for metric in METRICS {
+    for metric in METRICS.iter() {
         let counter = metric.kind == MetricKind::Counter;
         assert_eq!(counter, metric.name.ends_with("_total"), "{}", metric.name);
         assert!(
@@ -197,7 +201,7 @@ fn names_follow_the_rules_of_the_trade() {
 fn the_document_lists_every_metric() {
     let mut table =
         "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n".to_owned();
-    for metric in METRICS {
+    for metric in METRICS.iter() {
         let labels: Vec<_> = metric
             .labels
             .iter()

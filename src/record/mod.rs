@@ -5,16 +5,16 @@ mod correlate;
 mod counters;
 mod energy;
 mod exposition;
-mod histogram;
 mod line;
 pub mod logging;
 mod metrics;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
 mod sender;
 mod settings;
 mod sink;
 mod totals;
+mod trace;
 mod writer;
 
 use std::net::SocketAddr;
@@ -29,15 +29,19 @@ use crate::error::Origin;
 use crate::model::Admission;
 use crate::rule::Verdict;
 
-pub use counters::{CounterRegistry, SlotCounters, WorkerCounters};
+pub use crate::histogram::{Bounds, Histogram};
+pub use counters::{CounterRegistry, SlotCounters, TouchedCounters, WorkerCounters};
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
 pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
-pub use histogram::{Bounds, Histogram};
 pub(crate) use line::rfc3339;
-pub use metrics::{METRICS, Metric, MetricKind, Unit};
+pub use metrics::{
+    ALERTS, Alert, METRICS, Metric, MetricKind, Panel, SUBJECTS, Subject, Unit, alert_rules,
+    dashboard,
+};
 pub use sender::{Facts, RecordSender};
 pub use settings::{DecisionLevel, LogSettings};
-pub use totals::{CallCount, FateCount, SlotTotals, Totals};
+pub use totals::{CallCount, Calls, FateCount, SlotTotals, Tally, Totals};
+pub use trace::{Exporter, Parent, SpanFigures, TRACEPARENT, TraceContext, TraceSettings, Tracer};
 pub use writer::{DecisionLog, LogStats};
 
 /// One call as it went: what was decided, what was done, how it ended.
@@ -73,6 +77,8 @@ pub struct Record {
     /// The request says of itself that it is a retry (`x-stainless-retry-count`,
     /// `x-envoy-attempt-count`): which attempt, from 1.
     pub attempt: Option<u32>,
+    /// Its place in a trace, where it has a span.
+    pub trace: Option<TraceContext>,
 }
 
 /// What one planned effect did.

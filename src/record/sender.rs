@@ -7,7 +7,7 @@ use std::thread::Thread;
 
 use rtrb::Producer;
 
-use crate::record::{DecisionLevel, EnergyLine, Record};
+use crate::record::{DecisionLevel, EnergyLine, Record, Tracer};
 
 /// What decides whether a call is told of; known without building its [`Record`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub struct Facts {
 /// One thing to be told.
 #[derive(Debug)]
 pub(crate) enum Line {
-    Call(Box<Record>),
+    /// A call, and whether the log tells of it; else its span alone is wanted.
+    Call(Box<Record>, bool),
     Energy(Box<EnergyLine>),
 }
 
@@ -32,7 +33,8 @@ pub(crate) enum Line {
 #[derive(Debug)]
 pub struct RecordSender {
     level: DecisionLevel,
-    /// Absent where the level is `off`.
+    tracer: Option<Tracer>,
+    /// Absent where neither log nor traces are wanted.
     ring: Option<Ring>,
 }
 
@@ -58,12 +60,14 @@ impl RecordSender {
     pub const fn off() -> Self {
         Self {
             level: DecisionLevel::Off,
+            tracer: None,
             ring: None,
         }
     }
 
     pub(crate) const fn new(
         level: DecisionLevel,
+        tracer: Option<Tracer>,
         producer: Producer<Line>,
         shared: Arc<Shared>,
         writer: Thread,
@@ -71,6 +75,7 @@ impl RecordSender {
         let producer = RefCell::new(producer);
         Self {
             level,
+            tracer,
             ring: Some(Ring {
                 producer,
                 shared,
@@ -84,15 +89,21 @@ impl RecordSender {
         self.ring.is_some()
     }
 
-    /// Whether a call is told of. Build a [`Record`] only then.
+    /// What chooses the calls that have a span; absent where none have.
+    pub const fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
+    }
+
+    /// Whether the log tells of a call. Build a [`Record`] only then, or where the call has a span.
     pub fn wants(&self, facts: Facts) -> bool {
         self.level.wants(facts)
     }
 
-    /// Hands a call to the writer, or drops it and counts the drop where the ring is full.
-    pub fn send(&self, record: Record) {
+    /// Hands a call to the writer, or drops it and counts the drop where the ring is full. Without
+    /// `log` only its span is told.
+    pub fn send(&self, record: Record, log: bool) {
         if let Some(ring) = &self.ring {
-            ring.push(Line::Call(Box::new(record)));
+            ring.push(Line::Call(Box::new(record), log));
         }
     }
 

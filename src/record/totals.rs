@@ -1,12 +1,12 @@
 //! The sums over all workers, as they are shown.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::call::Outcome;
 use crate::error::Origin;
+use crate::histogram::{Bounds, Histogram};
 use crate::record::counters::{FaultCells, RESULTS, SlotCells};
-use crate::record::histogram::{Bounds, Histogram};
 
 /// Everything counted so far.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,9 @@ pub struct Totals {
 pub struct SlotTotals {
     pub listener: Arc<str>,
     pub protocol: &'static str,
-    calls: [[u64; Origin::ALL.len()]; Outcome::ALL.len()],
+    pub all: Tally,
+    /// Of those, calls that a fault acted on; absent where there was none.
+    pub touched: Option<Box<Tally>>,
     pub started: u64,
     ended: u64,
     pub connections_opened: u64,
@@ -29,10 +31,55 @@ pub struct SlotTotals {
     pub connections_refused: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
-    pub duration: Histogram,
     pub overhead: Histogram,
+}
+
+/// How calls ended and how long they took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    pub calls: Calls,
+    pub duration: Histogram,
     pub first_token: Histogram,
     pub token_gap: Histogram,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            calls: Calls::default(),
+            duration: Histogram::new(&Bounds::CALL),
+            first_token: Histogram::new(&Bounds::CALL),
+            token_gap: Histogram::new(&Bounds::TOKEN_GAP),
+        }
+    }
+}
+
+/// Calls that ended, by outcome and origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls(pub(crate) [[u64; Origin::ALL.len()]; Outcome::ALL.len()]);
+
+impl Calls {
+    pub const fn of(&self, outcome: Outcome, origin: Origin) -> u64 {
+        self.0[outcome as usize][origin as usize]
+    }
+
+    pub fn of_outcome(&self, outcome: Outcome) -> u64 {
+        self.0[outcome as usize].iter().sum()
+    }
+
+    pub fn of_origin(&self, origin: Origin) -> u64 {
+        self.0.iter().map(|row| row[origin as usize]).sum()
+    }
+
+    pub fn all(&self) -> u64 {
+        self.0.iter().flatten().sum()
+    }
+
+    pub(crate) fn fold(&mut self, cells: &[[AtomicU64; Origin::ALL.len()]; Outcome::ALL.len()]) {
+        for (sum, cell) in self.0.iter_mut().flatten().zip(cells.iter().flatten()) {
+            *sum += cell.load(Ordering::Relaxed);
+        }
+    }
 }
 
 /// Calls that share all labels.
@@ -95,7 +142,8 @@ impl SlotTotals {
         Self {
             listener: Arc::clone(&cells.listener),
             protocol: cells.protocol,
-            calls: Default::default(),
+            all: Tally::default(),
+            touched: None,
             started: 0,
             ended: 0,
             connections_opened: 0,
@@ -103,19 +151,16 @@ impl SlotTotals {
             connections_refused: 0,
             request_bytes: 0,
             response_bytes: 0,
-            duration: Histogram::new(&Bounds::CALL),
             overhead: Histogram::new(&Bounds::OVERHEAD),
-            first_token: Histogram::new(&Bounds::CALL),
-            token_gap: Histogram::new(&Bounds::TOKEN_GAP),
         }
     }
 
     fn add(&mut self, cells: &SlotCells) {
-        for (sums, row) in self.calls.iter_mut().zip(&cells.calls) {
-            for (sum, cell) in sums.iter_mut().zip(row) {
-                *sum += cell.load(Ordering::Relaxed);
-            }
+        // Calls that were touched are counted among all before: so there are never more of them.
+        if let Some(touched) = cells.touched.get() {
+            touched.fold(self.touched.get_or_insert_default());
         }
+        cells.all.fold(&mut self.all);
         for (sum, cell) in [
             // What ended is read before what started, so that a difference is never below zero
             // by more than another thread's delay in seeing stores.
@@ -129,17 +174,14 @@ impl SlotTotals {
         ] {
             *sum += cell.load(Ordering::Relaxed);
         }
-        cells.duration.fold(&mut self.duration);
         cells.overhead.fold(&mut self.overhead);
-        cells.first_token.fold(&mut self.first_token);
-        cells.token_gap.fold(&mut self.token_gap);
     }
 
     /// Calls by outcome and origin.
     pub fn calls(&self) -> impl Iterator<Item = CallCount<'_>> {
         Outcome::ALL.into_iter().flat_map(move |outcome| {
             Origin::ALL.into_iter().filter_map(move |origin| {
-                let count = self.calls[outcome as usize][origin as usize];
+                let count = self.all.calls.of(outcome, origin);
                 (count > 0).then_some(CallCount {
                     listener: &self.listener,
                     protocol: self.protocol,

@@ -13,7 +13,8 @@ use crate::record::correlate::Correlator;
 use crate::record::line::render;
 use crate::record::sender::{Line, Shared};
 use crate::record::sink::{Flushed, Sink, probe};
-use crate::record::{DecisionLevel, LogSettings, RecordSender};
+use crate::record::trace::SpanSender;
+use crate::record::{DecisionLevel, Exporter, LogSettings, RecordSender, SpanFigures, Tracer};
 
 /// Lines that one sender can be ahead of the writer.
 const RING: usize = 4096;
@@ -28,9 +29,17 @@ const CLOSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct DecisionLog {
     level: DecisionLevel,
+    traces: Option<Traces>,
     shared: Arc<Shared>,
-    /// Absent where the level is `off`.
+    /// Absent where the level is `off` and there are no traces.
     writer: Option<Handle>,
+}
+
+/// Where spans go beside the log.
+#[derive(Clone, Debug)]
+struct Traces {
+    tracer: Tracer,
+    spans: SpanSender,
 }
 
 #[derive(Debug)]
@@ -42,17 +51,25 @@ struct Handle {
 
 /// The figures of the decision log.
 #[derive(Clone, Debug, Default)]
-pub struct LogStats(Arc<Shared>);
+pub struct LogStats {
+    shared: Arc<Shared>,
+    spans: Option<SpanSender>,
+}
 
 impl LogStats {
     /// Lines that reached the file.
     pub fn written(&self) -> u64 {
-        self.0.written.load(Ordering::Relaxed)
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// What became of spans; `None` where none are exported.
+    pub fn spans(&self) -> Option<SpanFigures> {
+        self.spans.as_ref().map(SpanSender::figures)
     }
 
     /// Lines that were lost: a full ring, or a file that could not be written.
     pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
+        self.shared.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -63,13 +80,39 @@ impl DecisionLog {
     /// # Errors
     /// Where no thread can be started.
     pub fn start(settings: &LogSettings) -> io::Result<Self> {
+        Self::begin(settings, None)
+    }
+
+    /// The same, with spans of calls for an exporter: of those that callers sample, and of those
+    /// that `calls` takes.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start_traced(
+        settings: &LogSettings,
+        calls: DecisionLevel,
+        exporter: &Exporter,
+    ) -> io::Result<Self> {
+        let traces = Traces {
+            tracer: Tracer::new(calls),
+            spans: exporter.sender(),
+        };
+        Self::begin(settings, Some(traces))
+    }
+
+    fn begin(settings: &LogSettings, traces: Option<Traces>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let writer = match settings.decisions {
-            DecisionLevel::Off => None,
-            level => Some(spawn(settings, level, Arc::clone(&shared))?),
+        let level = settings.decisions;
+        let wanted = level != DecisionLevel::Off || traces.is_some();
+        let writer = if wanted {
+            let spans = traces.as_ref().map(|it| it.spans.clone());
+            Some(spawn(settings, spans, Arc::clone(&shared))?)
+        } else {
+            None
         };
         Ok(Self {
-            level: settings.decisions,
+            level,
+            traces,
             shared,
             writer,
         })
@@ -97,6 +140,7 @@ impl DecisionLog {
         }
         RecordSender::new(
             self.level,
+            self.traces.as_ref().map(|it| it.tracer.clone()),
             producer,
             Arc::clone(&self.shared),
             writer.thread.clone(),
@@ -104,7 +148,10 @@ impl DecisionLog {
     }
 
     pub fn stats(&self) -> LogStats {
-        LogStats(Arc::clone(&self.shared))
+        LogStats {
+            shared: Arc::clone(&self.shared),
+            spans: self.traces.as_ref().map(|it| it.spans.clone()),
+        }
     }
 
     /// Writes what was sent so far, and ends. Senders that are left drop their lines. Waits for
@@ -133,7 +180,12 @@ impl Drop for DecisionLog {
     }
 }
 
-fn spawn(settings: &LogSettings, level: DecisionLevel, shared: Arc<Shared>) -> io::Result<Handle> {
+fn spawn(
+    settings: &LogSettings,
+    spans: Option<SpanSender>,
+    shared: Arc<Shared>,
+) -> io::Result<Handle> {
+    let level = settings.decisions;
     let (attach, attached) = channel();
     let (finished, done) = channel();
     let sink = Sink::new(settings);
@@ -144,6 +196,7 @@ fn spawn(settings: &LogSettings, level: DecisionLevel, shared: Arc<Shared>) -> i
                 rings: Vec::new(),
                 correlator: Correlator::new(level),
                 sink,
+                spans,
                 shared,
                 text: Vec::with_capacity(4096),
             };
@@ -164,6 +217,7 @@ struct Writer {
     rings: Vec<Consumer<Line>>,
     correlator: Correlator,
     sink: Sink,
+    spans: Option<SpanSender>,
     shared: Arc<Shared>,
     text: Vec<u8>,
 }
@@ -229,7 +283,13 @@ impl Writer {
 
     fn take(&mut self, line: Line) {
         match line {
-            Line::Call(record) => {
+            Line::Call(record, log) => {
+                if let (Some(spans), Some(context)) = (&self.spans, &record.trace) {
+                    spans.send(&record, context);
+                }
+                if !log {
+                    return;
+                }
                 let pending = self.correlator.call(record.id);
                 render(&mut self.text, &*record);
                 self.write();

@@ -1,12 +1,13 @@
 //! What changes of a rule while it runs: armed or not, its epoch, ordinals, counters, limits.
 //! Shared by all workers and kept over a reload while the rule's text is unchanged.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::histogram::{Bounds, Histogram, HistogramCells};
 use crate::model::Limiter;
 use crate::rule::RuleSpec;
 
@@ -57,10 +58,31 @@ impl Counters {
     }
 }
 
+/// Calls that a rule's faults acted on, as their clients saw them.
+#[derive(Debug)]
+struct Treated {
+    calls: AtomicU64,
+    errors: AtomicU64,
+    duration: HistogramCells,
+}
+
+/// The same, as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreatedTotals {
+    pub calls: u64,
+    /// Those whose client did not get a true and whole answer.
+    pub errors: u64,
+    pub duration: Histogram,
+}
+
 /// Epochs that one state may use up before it meets those of the next.
 const EPOCHS: u32 = 1 << 12;
 /// How many states of rules there were.
 static STATES: AtomicU32 = AtomicU32::new(0);
+/// How many changes of rules there were.
+static REVISIONS: AtomicU64 = AtomicU64::new(0);
+/// An end that never comes.
+const NEVER: u64 = u64::MAX;
 
 /// The running state of one rule.
 #[derive(Debug)]
@@ -74,7 +96,13 @@ pub struct RuleCell {
     ordinal: AtomicU64,
     /// Microseconds since the process started.
     armed_at: AtomicU64,
+    /// The same clock.
+    ends_at: AtomicU64,
+    /// Another number after each change, unique among all rules.
+    revision: AtomicU64,
     pub counters: Counters,
+    /// Made with the first one.
+    treated: OnceLock<Box<Treated>>,
     limiter: Option<Arc<Limiter>>,
 }
 
@@ -89,17 +117,22 @@ impl RuleCell {
             epoch: AtomicU32::new(0),
             ordinal: AtomicU64::new(0),
             armed_at: AtomicU64::new(0),
+            ends_at: AtomicU64::new(NEVER),
+            revision: AtomicU64::new(next_revision()),
             counters: Counters::default(),
+            treated: OnceLock::new(),
             limiter: None,
         }
     }
 
     /// The state of a rule that is new `at` this time since the process started.
     pub(super) fn of(spec: &RuleSpec, at: Duration) -> Self {
+        let (ttl, now) = (spec.ttl.map(micros), micros(at));
         Self {
             text: spec.text.clone(),
-            ttl: spec.ttl.map(micros),
-            armed_at: AtomicU64::new(micros(at)),
+            ttl,
+            armed_at: AtomicU64::new(now),
+            ends_at: AtomicU64::new(end(now, ttl)),
             limiter: (!spec.limits.is_none()).then(|| Arc::new(Limiter::new(spec.limits))),
             // A changed rule of the same name is another: what stood under the old one must not
             // stand under it.
@@ -131,16 +164,22 @@ impl RuleCell {
         self.armed_at.load(Ordering::Acquire)
     }
 
-    /// When it ends by itself, in microseconds since the process started.
+    /// When an arming that holds ends by itself, in microseconds since the process started.
     pub fn expires_at_micros(&self) -> Option<u64> {
-        let ttl = self.ttl.filter(|_| self.is_armed())?;
-        Some(self.armed_at_micros().saturating_add(ttl))
+        self.ends_at_micros().filter(|_| self.is_armed())
+    }
+
+    /// When its time is over, armed or not.
+    pub fn ends_at_micros(&self) -> Option<u64> {
+        let end = self.ends_at.load(Ordering::Acquire);
+        (end != NEVER).then_some(end)
     }
 
     /// Ends the arming: effects under it are revoked. The caller rings the workers.
     pub fn disarm(&self) {
         self.armed.store(false, Ordering::Release);
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.changed();
     }
 
     /// Revokes the effects of calls under way; the rule stays as it is for calls to come. The
@@ -149,9 +188,65 @@ impl RuleCell {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Begins an arming that lasts as long as the rule says.
     pub fn arm(&self, now_micros: u64) {
+        self.arm_until(now_micros, end(now_micros, self.ttl));
+    }
+
+    /// Begins an arming that lasts so long.
+    pub fn arm_for(&self, now_micros: u64, ttl: Duration) {
+        self.arm_until(now_micros, end(now_micros, Some(micros(ttl))));
+    }
+
+    fn arm_until(&self, now_micros: u64, end: u64) {
+        // The end first: an arming never lasts to the end of the one before it.
+        self.ends_at.store(end, Ordering::Release);
         self.armed_at.store(now_micros, Ordering::Release);
         self.armed.store(true, Ordering::Release);
+        self.changed();
+    }
+
+    /// Its time begins anew, and nothing else does.
+    pub fn prolong(&self, now_micros: u64, ttl: Duration) {
+        let end = end(now_micros, Some(micros(ttl)));
+        self.ends_at.store(end, Ordering::Release);
+    }
+
+    /// A number that no other rule has or had, and this one only while nothing of it is changed.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// Something beside the state is another now.
+    pub fn changed(&self) {
+        self.revision.store(next_revision(), Ordering::Release);
+    }
+
+    /// Counts a call that its faults acted on.
+    pub fn count_treated(&self, is_error: bool, took: Duration) {
+        let treated = self.treated.get_or_init(|| {
+            Box::new(Treated {
+                calls: AtomicU64::new(0),
+                errors: AtomicU64::new(0),
+                duration: HistogramCells::new(&Bounds::CALL),
+            })
+        });
+        treated.duration.observe_shared(took);
+        if is_error {
+            treated.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        treated.calls.fetch_add(1, Ordering::Release);
+    }
+
+    /// The calls that its faults acted on; `None` where there are no more of them than `known`.
+    pub fn treated(&self, known: Option<&TreatedTotals>) -> Option<TreatedTotals> {
+        let treated = self.treated.get()?;
+        let calls = treated.calls.load(Ordering::Acquire);
+        (calls > known.map_or(0, |it| it.calls)).then(|| TreatedTotals {
+            calls,
+            errors: treated.errors.load(Ordering::Relaxed),
+            duration: treated.duration.read(),
+        })
     }
 
     /// What bounds how many calls it hurts, if anything does.
@@ -160,7 +255,15 @@ impl RuleCell {
     }
 }
 
+fn next_revision() -> u64 {
+    REVISIONS.fetch_add(1, Ordering::Relaxed)
+}
+
+fn end(now_micros: u64, ttl: Option<u64>) -> u64 {
+    ttl.map_or(NEVER, |ttl| now_micros.saturating_add(ttl))
+}
+
 /// Saturates after half a million years.
-pub(super) fn micros(time: Duration) -> u64 {
+pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

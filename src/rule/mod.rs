@@ -19,7 +19,8 @@ mod tests;
 mod trigger;
 
 pub use admit::Admissions;
-pub use cell::{Counters, Denied, RuleCell};
+pub(crate) use cell::micros;
+pub use cell::{Counters, Denied, RuleCell, TreatedTotals};
 pub use cidr::Cidr;
 pub use compose::{Course, Step, WaitBudget};
 pub use decide::{Decision, Selected, Verdict, VerdictKind, decide};
@@ -30,5 +31,5 @@ pub use schedule::Schedule;
 pub use select::Select;
 pub(crate) use select::parameters;
 pub use set::{RuleSet, Setting};
-pub use spec::{FaultSpec, RuleSpec};
+pub use spec::{FaultSpec, RuleSource, RuleSpec};
 pub use trigger::{Nth, Pull, Trigger};

@@ -25,6 +25,38 @@ pub struct RuleSpec {
     /// How long after its arming it ends by itself.
     pub ttl: Option<Duration>,
     pub faults: Vec<FaultSpec>,
+    pub source: RuleSource,
+}
+
+/// Where a rule comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RuleSource {
+    /// The configuration: it stays, armed or not, until a reload takes it away.
+    #[default]
+    File,
+    /// The admin API: it is gone when its time is over, and with its lease if it hangs on one.
+    Api { lease: Option<Arc<str>> },
+}
+
+impl RuleSource {
+    pub const fn is_api(&self) -> bool {
+        matches!(self, Self::Api { .. })
+    }
+
+    pub const fn lease(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::File => None,
+            Self::Api { lease } => lease.as_ref(),
+        }
+    }
+
+    /// Whether both hang on the very same lease, or on none.
+    pub fn same_lease(&self, other: &Self) -> bool {
+        match (self.lease(), other.lease()) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (one, two) => one.is_none() && two.is_none(),
+        }
+    }
 }
 
 /// One fault of a rule, with the name of its kind.

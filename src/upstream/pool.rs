@@ -54,8 +54,9 @@ pub struct Connection {
     /// that the upstream closed it meanwhile.
     pub reused: bool,
     /// It is a stream of HTTP/2, for one call: the upstream can refuse it without having done
-    /// anything ([`is_unprocessed`](crate::upstream::is_unprocessed)).
-    pub refusable: bool,
+    /// anything ([`is_unprocessed`](crate::upstream::is_unprocessed)), and send trailers behind a
+    /// body of announced length.
+    pub http2: bool,
     /// Its last answer had a large body that nobody here read: the next one's head is read with
     /// little behind it, so that the body can stay in the kernel.
     pub bulk: Cell<bool>,
@@ -175,7 +176,7 @@ impl Pool {
                 home,
                 keep_for: Cell::new(Duration::MAX),
                 reused: false,
-                refusable: false,
+                http2: false,
                 bulk: Cell::new(false),
             });
         }
@@ -220,7 +221,7 @@ impl Pool {
     /// Keeps a connection whose last answer ended where it said. A stream of HTTP/2 is for one
     /// call; its connection is kept anyway.
     pub fn give_back(&self, connection: Connection, now: Instant) {
-        if !connection.refusable && self.is_young(connection.born, now) {
+        if !connection.http2 && self.is_young(connection.born, now) {
             self.idle.borrow_mut().push(Idle {
                 connection,
                 since: now,
@@ -294,7 +295,7 @@ fn carry(shared: &Rc<Shared>, reused: bool) -> Connection {
         home: shared.home,
         keep_for: Cell::new(Duration::MAX),
         reused,
-        refusable: true,
+        http2: true,
         bulk: Cell::new(false),
     }
 }

@@ -46,6 +46,8 @@ fn snapshot() -> Arc<Snapshot> {
             max_delay_per_call: Duration::from_secs(300),
             max_faults_per_call: 8,
             dry_run: false,
+            max_ttl: Duration::from_secs(3600),
+            halt_file: None,
         },
         limits: Limits::default(),
         watched: Vec::new(),

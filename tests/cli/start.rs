@@ -137,31 +137,6 @@ fn a_store_is_not_read_as_http() {
 }
 
 #[test]
-fn a_rule_that_is_not_armed_is_warned_of() {
-    let sandbox = Sandbox::new();
-    sandbox.write(
-        "hormesis.toml",
-        config(
-            "state_dir = \"s\"\n[[rules]]\nname = \"r\"\narmed = false\nfaults = [{ stall = {} }]",
-        ),
-    );
-    insta::assert_snapshot!(sandbox.run(&["check", "hormesis.toml"]), @r#"
-    exit code: 0
-    ----- stdout -----
-    fine: 1 listener, 1 upstream, 1 rule, 1 warning
-    ----- stderr -----
-      ⚠ rule `r` never acts: this version has no command to arm it
-       ╭─[hormesis.toml:4:9]
-     3 │ name = "r"
-     4 │ armed = false
-       ·         ─────
-     5 │ faults = [{ stall = {} }]
-       ╰────
-      help: write `armed = true`, or `dry_run = true` to see what it would hit
-    "#);
-}
-
-#[test]
 fn a_configuration_is_read_from_standard_input() {
     let sandbox = Sandbox::new();
     sandbox.write("text", config("state_dir = \"s\""));

@@ -15,6 +15,7 @@ mod determinism;
 mod drain;
 mod heads;
 mod http2;
+mod http2_between;
 mod http2_floods;
 mod http2_upstream;
 mod lies;

@@ -79,7 +79,7 @@ fn a_halt_releases_what_waits_and_resuming_arms_again() {
     assert_eq!(status(), 503);
     sidecar.handle.disarm("r1").unwrap();
     assert_eq!(status(), 200);
-    sidecar.handle.arm("r1").unwrap();
+    sidecar.handle.arm("r1", None).unwrap();
     assert_eq!(status(), 503);
 }
 

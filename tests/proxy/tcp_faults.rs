@@ -182,7 +182,7 @@ fn a_stall_is_released_and_its_place_comes_back() {
     assert_eq!(other.take(4), b"4567");
     sidecar.handle.disarm("r1").unwrap();
     assert_eq!(client.take(2), b"23");
-    sidecar.handle.arm("r1").unwrap();
+    sidecar.handle.arm("r1", None).unwrap();
     drop((client, server));
     eventually("the place is free", || sidecar.active("r1") == 0);
     let mut client = sidecar.connect();

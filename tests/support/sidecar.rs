@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hormesis::config::{Inputs, Problems, Resolved, Source, resolve};
-use hormesis::control::{self, Again, Handle, Reload, ReloadError, Reloaded};
+use hormesis::control::{self, Handle, Reload, ReloadError, Reloaded};
 use hormesis::live::Live;
 use hormesis::proxy::timer::Clock;
 use hormesis::proxy::{self, Drained, Parts, Proxy, WorkerEnds};
@@ -150,7 +150,7 @@ impl Sidecar {
 
     #[track_caller]
     pub(crate) fn start(self) -> Running {
-        let resolved = read(&self.text(), None).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let resolved = read(&self.text()).unwrap_or_else(|problems| panic!("{problems:?}"));
         let text = Arc::new(Mutex::new(self.text()));
         let snapshot = Arc::new(resolved.snapshot);
         let bound = proxy::bind(&snapshot.listeners).unwrap();
@@ -181,9 +181,7 @@ impl Sidecar {
         let proxy = Proxy::start(bound, parts).unwrap();
         let again = Arc::clone(&text);
         handle.set_reload(Reload {
-            source: control::Source::Again(Box::new(move |inputs| {
-                read(&again.lock().unwrap(), Some(inputs))
-            })),
+            source: control::Source::Again(Box::new(move || read(&again.lock().unwrap()))),
             listening: proxy.listening().clone(),
             settings: resolved.settings,
             metered: Vec::new(),
@@ -199,15 +197,9 @@ impl Sidecar {
     }
 }
 
-fn read(text: &str, again: Option<&Again<'_>>) -> Result<Resolved, Problems> {
+fn read(text: &str) -> Result<Resolved, Problems> {
     let source = Arc::new(Source::new("test.toml", text));
-    let mut inputs = Inputs::new(&|_| None);
-    if let Some(again) = again {
-        inputs.generation = again.generation;
-        inputs.at = again.at;
-        inputs.previous = Some(again.previous);
-    }
-    resolve(&[source], &inputs)
+    resolve(&[source], &Inputs::new(&|_| None))
 }
 
 /// A sidecar that serves; drained when dropped.

@@ -31,7 +31,11 @@ pub(super) fn resolve(
 ) -> Vec<Option<ListenerSpec>> {
     let around = Around {
         upstreams,
-        names: Names::new("upstream", document.upstreams.keys(), document.partial),
+        names: Names::new(
+            "upstream",
+            document.upstreams.keys().map(String::as_str),
+            document.partial,
+        ),
     };
     let mut specs = Vec::with_capacity(document.listeners.len());
     for (name, named) in &document.listeners {

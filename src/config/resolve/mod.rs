@@ -3,10 +3,12 @@
 
 mod binds;
 mod listeners;
+mod live_rule;
 mod names;
 mod rules;
 mod settings;
 mod tls;
+mod traces;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
@@ -18,6 +20,8 @@ use super::document::Document;
 use super::{Inputs, Problem, Problems, Source};
 use crate::snapshot::{ListenerSpec, Settings, Snapshot};
 use crate::units::Seed;
+
+pub use live_rule::{LiveRule, read_rule};
 
 /// A configuration without a mistake.
 #[derive(Debug)]
@@ -80,9 +84,9 @@ fn compile(
     let safety = safety?;
     let seed = inputs.seed.or(document.seed.as_ref().map(|it| it.value));
     let snapshot = Snapshot {
-        generation: inputs.generation,
+        generation: 1,
         seed: seed.unwrap_or_else(draw_seed),
-        rules: Arc::new(rules::compile(specs, &listeners, &safety, inputs)),
+        rules: Arc::new(rules::compile(specs, &listeners, &safety)),
         listeners,
         upstreams: upstreams
             .into_iter()

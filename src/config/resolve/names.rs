@@ -18,12 +18,10 @@ pub(super) struct Names<'a> {
 impl<'a> Names<'a> {
     pub(super) fn new(
         what: &'static str,
-        names: impl Iterator<Item = &'a String>,
+        names: impl Iterator<Item = &'a str>,
         partial: bool,
     ) -> Self {
-        let known = names
-            .enumerate()
-            .map(|(index, name)| (name.as_str(), index));
+        let known = names.enumerate().map(|(index, name)| (name, index));
         Self {
             what,
             known: known.collect(),

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::names::Names;
 use crate::call::Phase;
 use crate::config::document::Document;
 use crate::config::tree::Located;
-use crate::config::{Inputs, Place, Problems, RuleConfig};
+use crate::config::{Place, Problems, RuleConfig};
 use crate::protocol::by_name;
 use crate::rule::{RuleSet, RuleSpec, Select, Setting, Subject, TextMatcher};
 use crate::snapshot::{ListenerSpec, ProtocolSpec, Safety};
@@ -18,7 +19,9 @@ pub(super) fn resolve(
     listeners: &[Option<ListenerSpec>],
     problems: &mut Problems,
 ) -> Vec<RuleSpec> {
-    let names = Names::new("listener", document.listeners.keys(), document.partial);
+    let names = document.listeners.keys().map(String::as_str);
+    let names = Names::new("listener", names, document.partial);
+    let listeners: Vec<_> = listeners.iter().map(Option::as_ref).collect();
     let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
     let mut specs = Vec::with_capacity(document.rules.len());
     for located in &document.rules {
@@ -30,32 +33,35 @@ pub(super) fn resolve(
         }
         seen.entry(&rule.name)
             .or_insert_with(|| located.node.place("name"));
-        let watched = watched(located, &names, listeners, problems);
-        if !rule.armed {
-            let message = format!(
-                "rule `{}` never acts: this version has no command to arm it",
-                rule.name
-            );
-            let help =
-                "write `armed = true`, or `dry_run = true` to see what it would hit".to_owned();
-            problems.warning(Some(located.node.place("armed")), message, help);
-        }
-        match rule.resolve() {
-            Ok(spec) => {
-                if let Some(watched) = watched {
-                    check_places(located, &spec, &watched, problems);
-                    check_select(located, &spec, &watched, problems);
-                }
-                specs.push(spec);
-            }
-            Err(complaints) => {
-                for it in complaints {
-                    located.error(problems, &it.field, it.message, it.help);
-                }
-            }
-        }
+        specs.extend(resolve_one(located, &names, &listeners, problems));
     }
     specs
+}
+
+/// A rule by itself, and against the listeners that it watches: one that is not there could not be
+/// read, and was told.
+pub(super) fn resolve_one(
+    located: &Located<'_, RuleConfig>,
+    names: &Names<'_>,
+    listeners: &[Option<&ListenerSpec>],
+    problems: &mut Problems,
+) -> Option<RuleSpec> {
+    let watched = watched(located, names, listeners, problems);
+    match located.value.resolve() {
+        Ok(spec) => {
+            if let Some(watched) = watched {
+                check_places(located, &spec, &watched, problems);
+                check_select(located, &spec, &watched, problems);
+            }
+            Some(spec)
+        }
+        Err(complaints) => {
+            for it in complaints {
+                located.error(problems, &it.field, it.message, it.help);
+            }
+            None
+        }
+    }
 }
 
 /// The rules as the data plane asks them.
@@ -63,7 +69,6 @@ pub(super) fn compile(
     specs: Vec<RuleSpec>,
     listeners: &[ListenerSpec],
     safety: &Safety,
-    inputs: &Inputs<'_>,
 ) -> RuleSet {
     let names: Vec<Arc<str>> = listeners.iter().map(|it| Arc::clone(&it.name)).collect();
     RuleSet::compile(
@@ -72,8 +77,8 @@ pub(super) fn compile(
             listeners: &names,
             never: &safety.never,
             dry_run: safety.dry_run,
-            at: inputs.at,
-            previous: inputs.previous,
+            at: Duration::ZERO,
+            previous: None,
         },
     )
 }
@@ -82,11 +87,11 @@ pub(super) fn compile(
 fn watched<'l>(
     located: &Located<'_, RuleConfig>,
     names: &Names<'_>,
-    listeners: &'l [Option<ListenerSpec>],
+    listeners: &[Option<&'l ListenerSpec>],
     problems: &mut Problems,
 ) -> Option<Vec<&'l ListenerSpec>> {
     let Some(named) = &located.value.listener else {
-        return Some(listeners.iter().flatten().collect());
+        return Some(listeners.iter().flatten().copied().collect());
     };
     let mut watched = Vec::new();
     let mut all_known = true;
@@ -94,7 +99,7 @@ fn watched<'l>(
         // A single name stands where a list would.
         let element = format!("listener[{index}]");
         match names.index(located, &element, name, problems) {
-            Some(found) => watched.extend(listeners.get(found).into_iter().flatten()),
+            Some(found) => watched.extend(listeners.get(found).copied().flatten()),
             None => all_known = false,
         }
     }

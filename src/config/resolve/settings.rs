@@ -16,6 +16,7 @@ use crate::http1::MAX_FIELDS;
 use crate::snapshot::{
     AdminBind, Bind, EnergySettings, Limits, LogSettings, Safety, SettingPlace, Settings,
 };
+use crate::units::Span;
 
 /// A head is held whole until it has been read: bounded, and more than any client needs.
 const HEADER_SIZES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
@@ -54,11 +55,20 @@ pub(super) fn safety(
         let message = "`max_faults_per_call` is 0, so no rule could act";
         located.error(problems, "max_faults_per_call", message, help);
     }
+    if let Some(located) = &document.safety
+        && config.max_ttl == Span::ZERO
+    {
+        let help = "for example \"1h\"; `[admin] bind = \"off\"` lets nobody put rules".to_owned();
+        let message = "`max_ttl` is 0, so no rule could be put or armed";
+        located.error(problems, "max_ttl", message, help);
+    }
     Some(Safety {
         never: glob_set(globs).ok()?,
         max_delay_per_call: config.max_delay_per_call.get(),
         max_faults_per_call: config.max_faults_per_call,
         dry_run: config.dry_run || inputs.dry_run,
+        max_ttl: config.max_ttl.get(),
+        halt_file: config.halt_file.clone(),
     })
 }
 
@@ -152,6 +162,7 @@ pub(super) fn resolve(
             |it| LogSettings::from(&it.value),
         ),
         energy: energy(document, upstreams, problems),
+        traces: super::traces::resolve(document, problems),
     })
 }
 
@@ -243,7 +254,7 @@ fn energy(
 ) -> EnergySettings {
     let default = EnergyConfig::default();
     let config = document.energy.as_ref().map_or(&default, |it| &it.value);
-    let interval = config.interval.map(crate::units::Span::get);
+    let interval = config.interval.map(Span::get);
     if let Some(located) = &document.energy
         && interval.is_some_and(|it| it < MIN_INTERVAL)
     {

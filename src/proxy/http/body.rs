@@ -14,6 +14,7 @@ use crate::io::Buffer;
 use crate::proxy::activity::Activity;
 use crate::proxy::call::InFlight;
 use crate::proxy::execution::Execution;
+use crate::proxy::http::behind::Behind;
 use crate::proxy::http::beside::Beside;
 use crate::proxy::http::bulk;
 use crate::proxy::http::shape::{HeadBytes, Shape};
@@ -46,6 +47,8 @@ pub(super) struct First {
     pub(super) tap: Option<Tap>,
     /// How long the client may take nothing.
     pub(super) patience: Option<Duration>,
+    /// As [`Shape::trailing`].
+    pub(super) trailing: bool,
 }
 
 /// The body as it is, with the head in one write where it has come.
@@ -59,6 +62,7 @@ pub(super) async fn pass(
         head,
         mut tap,
         patience,
+        trailing,
     }: First,
     beside: &mut Beside<'_>,
 ) -> Result<Passed, Failure> {
@@ -74,15 +78,18 @@ pub(super) async fn pass(
         HeadBytes::InPlace(len) => (len, Vec::new()),
         HeadBytes::Rebuilt(bytes) => (0, bytes),
     };
-    let mut trailers = Trailers::default();
+    let mut behind = Behind::new(call, trailing);
     let mut scanned = scanner
-        .scan_through(&buffer[in_place..], &mut trailers, &mut watch)
+        .scan_through(&buffer[in_place..], &mut behind.trailers, &mut watch)
         .map_err(Failure::UpstreamBody)?;
     // From here on the answer has begun: a failure can no longer be told with a status.
     call.status = Some(status);
     let (mut ready, mut taken) = (in_place + scanned.raw, in_place + scanned.wire);
     let mut clean = true;
     loop {
+        if scanned.done {
+            behind.body_came(call, &connection.stream);
+        }
         let write = patience::write(client, &before, &buffer[..ready], patience);
         let written = if scanned.done {
             beside.with(finishing(&call.activity, write)).await?
@@ -110,17 +117,14 @@ pub(super) async fn pass(
         }
         before = Vec::new();
         scanned = scanner
-            .scan_through(&buffer, &mut trailers, &mut watch)
+            .scan_through(&buffer, &mut behind.trailers, &mut watch)
             .map_err(Failure::UpstreamBody)?;
         (ready, taken) = (scanned.raw, scanned.wire);
     }
-    if !trailers.is_empty() {
-        let end = trailers.to_end();
-        let write = patience::write(client, &end, &[], patience);
-        beside
-            .with(finishing(&call.activity, write))
-            .await?
-            .map_err(Failure::of_client)?;
+    if behind.comes() {
+        Box::pin(behind.send(call, connection, patience, beside)).await?;
+    } else {
+        call.tell_end(behind.trailers.found());
     }
     passed(call, tap);
     Ok(Passed::Whole {
@@ -213,12 +217,15 @@ pub(super) async fn staged(
     pump.watch = Some(Watch::new(&session.client));
     pump.promised = promised;
     pump.patience = shape.patience;
+    pump.trailing = shape.trailing;
+    pump.trailers = Trailers::watching(protocol.ending().map(|it| it.name));
     if matches!(pump.source.scanner, BodyScanner::Length(_)) {
         // As where nothing acts on the body.
         pump.idle = Some(call.generation.snapshot.limits.body_idle);
     }
     let end = beside.with(pump.run()).await;
     call.response_bytes += pump.written;
+    call.tell_end(pump.trailers.found());
     call.description = description;
     call.units = stages.units_out;
     call.tokens = stages.tokens_out;

@@ -20,10 +20,10 @@ use crate::proxy::execution::acts_on_body;
 use crate::proxy::http::Next;
 use crate::proxy::http::beside::Beside;
 use crate::proxy::http::exchange::Asked;
-use crate::proxy::http::forwarded;
 use crate::proxy::http::respond::respond;
 use crate::proxy::http::switch::pass_head;
 use crate::proxy::http::upload::{Destination, Upload, upload};
+use crate::proxy::http::{forwarded, traced};
 use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
@@ -53,8 +53,14 @@ enum Outgoing {
 }
 
 impl Outgoing {
-    fn prepare(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request, continued: bool) -> Self {
+    fn prepare(
+        call: &mut InFlight<'_>,
+        buffer: &mut Buffer,
+        head: &Request,
+        continued: bool,
+    ) -> Self {
         let mut edits = forwarded::of_request(call, head, buffer);
+        traced::of_request(call, &mut edits);
         if let Some(execution) = call.execution() {
             edits.extend(execution.take_head_edits(Side::Request));
         }
@@ -145,7 +151,7 @@ pub(super) async fn forward(
         let connection = take_connection(call, fresh).await?;
         // Only a kept connection fails for a reason that a new one may not share.
         let may_retry = connection.reused && whole && idempotent;
-        if connection.refusable && can_repeat {
+        if connection.http2 && can_repeat {
             message.keep_apart(buffer);
         }
         let sending = message.send(&connection.stream, buffer, idle);
@@ -187,6 +193,8 @@ pub(super) async fn forward(
 fn is_safe_again(failure: &Failure, refusable: bool, may_retry: bool) -> bool {
     match failure {
         Failure::UpstreamReset(error) if is_unprocessed(error) => refusable,
+        // It is what the upstream says of this very call, and no sign of a stale connection.
+        _ if failure.stream_code().is_some() => false,
         Failure::UpstreamClosed | Failure::UpstreamReset(_) => may_retry,
         _ => false,
     }
@@ -403,7 +411,7 @@ async fn await_head(
                 interim += 1;
                 // Clients of HTTP/1.0 do not know of it (RFC 9110 §15.2).
                 if asked.minor == 1 {
-                    Box::pin(pass_head(call, &mut buffer, &head)).await?;
+                    Box::pin(pass_head(call, &mut buffer, &head, connection.http2)).await?;
                     call.interim = true;
                 } else {
                     buffer.consume(head.len);

@@ -15,25 +15,27 @@ pub(super) fn of_request(call: &InFlight<'_>, head: &Request, bytes: &[u8]) -> V
         x_forwarded(call, head, bytes, &mut edits);
     }
     if policy.via {
-        edits.push(via(head.minor));
+        edits.push(via(head.minor, call.session.http2));
     }
     edits
 }
 
-/// Lines for an answer: how it was received from the upstream.
-pub(super) fn of_response(call: &InFlight<'_>, minor: u8) -> Vec<HeadEdit> {
+/// Lines for an answer: how it was received from the upstream, on a stream of HTTP/2 or not.
+pub(super) fn of_response(call: &InFlight<'_>, minor: u8, http2: bool) -> Vec<HeadEdit> {
     let policy = call.generation.snapshot.listeners[call.listener].heads;
     if policy.via {
-        vec![via(minor)]
+        vec![via(minor, http2)]
     } else {
         Vec::new()
     }
 }
 
-fn via(minor: u8) -> HeadEdit {
+/// With the version that was received (RFC 9110 §7.6.3), whatever form the driver has of it.
+fn via(minor: u8, http2: bool) -> HeadEdit {
+    let (major, minor) = if http2 { (2, 0) } else { (1, minor) };
     HeadEdit::Add {
         name: "Via".into(),
-        value: format!("1.{minor} {PSEUDONYM}"),
+        value: format!("{major}.{minor} {PSEUDONYM}"),
     }
 }
 

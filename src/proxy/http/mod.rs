@@ -1,6 +1,7 @@
 //! The HTTP/1.1 driver: connections, and the calls on them.
 
 mod answer;
+mod behind;
 mod beside;
 mod body;
 mod bulk;
@@ -12,6 +13,7 @@ mod read_ahead;
 mod respond;
 mod shape;
 mod switch;
+mod traced;
 mod upload;
 
 use std::future::poll_fn;
@@ -136,6 +138,9 @@ pub(super) async fn single(
     if next != Next::Keep {
         // What was sent goes out before a reset that would take it away.
         tokio::task::yield_now().await;
+    }
+    if next == Next::Reset {
+        session.client.reset_on_close();
     }
 }
 

@@ -18,12 +18,12 @@ use crate::proxy::http::body::{First, Passed, pass, staged};
 use crate::proxy::http::exchange::{Asked, end_by_rule, enter};
 use crate::proxy::http::forward::Answered;
 use crate::proxy::http::read_ahead::reading_ahead;
-use crate::proxy::http::shape::{HeadBytes, prepare_head, shape};
+use crate::proxy::http::shape::{HeadBytes, prepare_head, room_for_trailers, shape};
 use crate::proxy::http::switch::switch;
 use crate::proxy::http::{Next, to_client};
 use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
-use crate::proxy::stages::{BodyFacts, Outlet, Stages};
+use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::tap::Tap;
 use crate::snapshot::ProtocolSpec;
 use crate::upstream::Connection;
@@ -50,13 +50,13 @@ pub(super) async fn respond(
         }
     }
     let mut framer = framer(call, &head, &buffer);
-    let mut stages = response_stages(call, &head, &buffer, &mut framer);
+    let stages = response_stages(call, &head, &buffer, &mut framer);
     let patience = patience_of(call, &head, &buffer);
-    let shape = shape(&head, asked, stages.as_ref(), patience);
-    if stages.is_none() && shape.outlet == Outlet::Raw && head.framing == Framing::Chunked {
-        // For an HTTP/1.0 client, which knows no chunks.
-        stages = Some(Stages::plain());
-    }
+    let room = room_for_trailers(call, &head, &buffer, asked, connection);
+    let shape = shape(&head, asked, stages.as_ref(), patience, room);
+    // For an HTTP/1.0 client, which knows no chunks, or for trailers, which need them.
+    let stages = stages.or_else(|| shape.framing.map(|_| Stages::plain()));
+    begin_end(call, &head, &buffer, shape.trailing);
     let ending = call.session.is_ending();
     let keep = asked.keep && !shape.until_close && !ending && beside.is_sent();
     call.ends_with_connection = shape.until_close;
@@ -67,6 +67,7 @@ pub(super) async fn respond(
         &mut buffer,
         shape.framing,
         persistence(keep, asked.minor),
+        connection.http2,
     );
     let result = if let Some(stages) = stages {
         call.status = Some(head.status);
@@ -87,6 +88,7 @@ pub(super) async fn respond(
             head: head_bytes,
             tap: framer.map(Tap::new),
             patience,
+            trailing: shape.trailing,
         };
         pass(call, connection, buffer, &mut scanner, first, beside).await?
     };
@@ -94,11 +96,22 @@ pub(super) async fn respond(
     if clean {
         call.activity.over();
     }
+    head.keep_for.inspect(|it| connection.kept_for(*it));
     let reusable = clean && head.keep_alive && beside.is_sent();
-    if let Some(seconds) = head.keep_for {
-        connection.kept_for(seconds);
-    }
     Ok((after(result, keep), reusable))
+}
+
+/// What is known of the answer's end before its body: a head may say it, and a body of announced
+/// length not be all.
+fn begin_end(call: &mut InFlight<'_>, head: &Response, buffer: &[u8], trailing: bool) {
+    if trailing {
+        call.session.client.hold_end(true);
+    }
+    if let Some(field) = call.target.protocol.ending() {
+        let mut fields = head.fields(buffer);
+        let found = fields.find(|it| it.name.eq_ignore_ascii_case(field.name));
+        call.tell_end(found.map(|it| it.value));
+    }
 }
 
 /// What becomes of the client's connection.

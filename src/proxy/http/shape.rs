@@ -11,6 +11,7 @@ use crate::proxy::call::InFlight;
 use crate::proxy::http::exchange::Asked;
 use crate::proxy::http::forwarded;
 use crate::proxy::stages::{Outlet, Reframing, Stages};
+use crate::upstream::Connection;
 
 /// How an answer will be sent.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,41 @@ pub(super) struct Shape {
     pub(super) until_close: bool,
     /// How long the client may take nothing.
     pub(super) patience: Option<Duration>,
+    /// The upstream may send trailers behind a body of announced length, as HTTP/2 can.
+    pub(super) trailing: bool,
+}
+
+/// Where trailers behind a body of announced length can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    None,
+    /// Behind chunks in the length's place.
+    Chunks,
+    /// Where they are, on a stream of HTTP/2.
+    Stream,
+}
+
+/// Where the client can be given the trailers of an answer, should it have some. HTTP/1.1 has room
+/// for them in chunks alone: where they are announced (RFC 9110 §6.6.2), they matter more than the
+/// length.
+pub(super) fn room_for_trailers(
+    call: &InFlight<'_>,
+    head: &Response,
+    bytes: &[u8],
+    asked: Asked,
+    connection: &Connection,
+) -> Room {
+    if !connection.http2 || !matches!(head.framing, Framing::Length(_)) {
+        return Room::None;
+    }
+    let announces = |name: &str| name.eq_ignore_ascii_case("trailer");
+    if call.session.http2 {
+        Room::Stream
+    } else if asked.minor == 1 && head.fields(bytes).any(|it| announces(it.name)) {
+        Room::Chunks
+    } else {
+        Room::None
+    }
 }
 
 /// How the client is told of the body's end.
@@ -30,9 +66,12 @@ pub(super) fn shape(
     asked: Asked,
     stages: Option<&Stages>,
     patience: Option<Duration>,
+    room: Room,
 ) -> Shape {
     let cut = stages.and_then(Stages::reframing);
+    let chunks = room == Room::Chunks && stages.is_none();
     let framing = match cut {
+        None if chunks => Framing::Chunked,
         Some(Reframing::Length(length)) => Framing::Length(length),
         Some(Reframing::Unknown) => Framing::Chunked,
         None => head.framing,
@@ -52,6 +91,7 @@ pub(super) fn shape(
         },
         until_close: framing == Framing::UntilClose,
         patience,
+        trailing: chunks || room == Room::Stream && cut.is_none(),
     }
 }
 
@@ -68,8 +108,9 @@ pub(super) fn prepare_head(
     buffer: &mut Buffer,
     framing: Option<Framing>,
     persistence: Persistence,
+    http2: bool,
 ) -> HeadBytes {
-    let mut edits = forwarded::of_response(call, head.minor);
+    let mut edits = forwarded::of_response(call, head.minor, http2);
     if let Some(execution) = call.execution() {
         edits.extend(execution.take_head_edits(Side::Response));
     }

@@ -13,15 +13,17 @@ use crate::proxy::relay::{Early, relay_metered};
 use crate::proxy::rescue::Failure;
 use crate::upstream::Connection;
 
-/// Passes on a head that has no body, less its hop-by-hop lines, and gives its bytes up.
+/// Passes on a head that has no body, less its hop-by-hop lines, and gives its bytes up. `http2`:
+/// it came so.
 pub(super) async fn pass_head(
     call: &InFlight<'_>,
     buffer: &mut Buffer,
     head: &Response,
+    http2: bool,
 ) -> Result<(), Failure> {
     let client = &call.session.client;
     let limit = Some(call.generation.snapshot.limits.body_idle);
-    let edits = forwarded::of_response(call, head.minor);
+    let edits = forwarded::of_response(call, head.minor, http2);
     if head.rebuild || !edits.is_empty() {
         let mut rebuilt = Vec::with_capacity(head.len);
         let edit = ResponseEdit {
@@ -59,7 +61,7 @@ pub(super) async fn switch(
         )));
     };
     call.status = Some(101);
-    pass_head(call, &mut buffer, &head).await?;
+    pass_head(call, &mut buffer, &head, connection.http2).await?;
     let client = &call.session.client;
     let pool = &call.session.worker.buffers;
     let early = Early {

@@ -37,6 +37,10 @@ pub(super) struct Answering {
     to_head: bool,
     /// Trailer lines that have come.
     trailers: Vec<u8>,
+    /// The last byte of an announced length is not the end: [`Self::end`] is.
+    pub(super) held: bool,
+    /// What an abort tells the client.
+    pub(super) code: Reason,
     shared: Rc<Shared>,
 }
 
@@ -57,6 +61,8 @@ impl Answering {
             state: State::Head(Vec::new()),
             to_head,
             trailers: Vec::new(),
+            held: false,
+            code: Reason::INTERNAL_ERROR,
             shared,
         }
     }
@@ -176,7 +182,7 @@ impl Answering {
 
     /// Sends what was taken.
     fn deliver(&mut self, taken: Taken) -> Poll<io::Result<usize>> {
-        let done = matches!(&self.state, State::Body(scanner) if scanner.is_done());
+        let done = !self.held && matches!(&self.state, State::Body(scanner) if scanner.is_done());
         let last = done && self.trailers.is_empty();
         let bodiless = last && taken.payload.is_empty();
         if let Some(head) = taken.head {
@@ -218,6 +224,24 @@ impl Answering {
         sender.send_trailers(trailers).map_err(failed)
     }
 
+    /// Ends an answer whose end was held, with these trailer lines.
+    pub(super) fn end(&mut self, trailers: Vec<u8>) -> io::Result<()> {
+        if !self.held || !matches!(&self.state, State::Body(scanner) if scanner.is_done()) {
+            return Ok(());
+        }
+        self.state = State::Ended;
+        let trailers = trailers_of(trailers)?;
+        let Some(sender) = &mut self.sender else {
+            return Ok(());
+        };
+        pay(&self.shared.credit);
+        if trailers.is_empty() {
+            sender.send_data(Bytes::new(), true).map_err(failed)
+        } else {
+            sender.send_trailers(trailers).map_err(failed)
+        }
+    }
+
     /// The driver is done with the connection: an answer that ends with it is whole.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         if !matches!(self.state, State::Body(BodyScanner::UntilClose)) {
@@ -230,10 +254,10 @@ impl Answering {
         }
     }
 
-    pub(super) fn abort(&mut self, reason: Reason) {
+    pub(super) fn abort(&mut self) {
         if !matches!(self.state, State::Ended) {
             self.state = State::Ended;
-            self.respond.send_reset(reason);
+            self.respond.send_reset(self.code);
         }
     }
 }
@@ -241,7 +265,7 @@ impl Answering {
 impl Drop for Answering {
     /// An answer that was given up is reset: it must not look whole.
     fn drop(&mut self) {
-        self.abort(Reason::INTERNAL_ERROR);
+        self.abort();
     }
 }
 

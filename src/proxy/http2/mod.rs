@@ -69,6 +69,7 @@ pub(in crate::proxy) async fn serve(session: Session, early: Buffer) {
         peer,
         sni,
         client,
+        ..
     } = session;
     let wire = Wire::new(client, early, Rc::clone(&shared));
     let handshake = builder(&limits).handshake::<_, Bytes>(wire);
@@ -219,6 +220,7 @@ impl Streams {
             peer: self.peer,
             sni: self.sni.clone(),
             client: Stream::new(Socket::Over(Box::new(carried))),
+            http2: true,
         };
         spawn_local(async move {
             let _guard = guard;

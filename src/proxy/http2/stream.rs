@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
+use h2::RecvStream;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
 use http::Method;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
@@ -260,6 +260,19 @@ impl Transport for Carried {
     }
 
     fn reset_on_close(&mut self) {
-        self.answering.abort(Reason::INTERNAL_ERROR);
+        self.answering.abort();
+    }
+
+    fn set_reset_code(&mut self, code: u32) -> bool {
+        self.answering.code = code.into();
+        true
+    }
+
+    fn hold_end(&mut self, held: bool) {
+        self.answering.held = held;
+    }
+
+    fn end(&mut self, trailers: Vec<u8>) -> io::Result<()> {
+        self.answering.end(trailers)
     }
 }

@@ -90,7 +90,9 @@ pub(in crate::proxy) struct Pump<'s> {
     /// How long the source may be silent, and the sink take nothing. Waits of rules do not count.
     pub(in crate::proxy) idle: Option<Duration>,
     pub(in crate::proxy) patience: Option<Duration>,
-    trailers: Trailers,
+    pub(in crate::proxy) trailers: Trailers,
+    /// Trailers may come behind a body of announced length, and have a place at the sink.
+    pub(in crate::proxy) trailing: bool,
     ended: bool,
     /// How the source failed. What had come before still goes out.
     failed: Option<BodyEnd>,
@@ -131,6 +133,7 @@ impl<'s> Pump<'s> {
             idle: None,
             patience: None,
             trailers: Trailers::default(),
+            trailing: false,
             ended: false,
             failed: None,
         }
@@ -162,12 +165,37 @@ impl<'s> Pump<'s> {
         for point in self.stages.points_at_end() {
             self.act(point).await?;
         }
-        if self.outlet == Outlet::Chunked {
-            let mut end = b"0\r\n".to_vec();
-            self.trailers.end(&mut end);
-            self.write(&end).await?;
+        if self.trailing {
+            self.read_trailers().await?;
         }
-        Ok(())
+        self.trailers.whole();
+        let whole = self.promised.is_none_or(|all| self.written >= all);
+        match self.outlet {
+            Outlet::Chunked => {
+                let mut end = b"0\r\n".to_vec();
+                self.trailers.end(&mut end);
+                self.write(&end).await
+            }
+            Outlet::Raw if self.trailing && whole => {
+                let end = self.sink.end(self.trailers.allowed());
+                end.map_err(BodyEnd::SinkGone)
+            }
+            Outlet::Raw => Ok(()),
+        }
+    }
+
+    async fn read_trailers(&mut self) -> Result<(), BodyEnd> {
+        let source = self.source.stream;
+        let wait = poll_fn(|context| source.poll_trailers(context));
+        let wait = patience::within(self.idle, wait);
+        match self.while_reading(wait, false).await?.flatten() {
+            Some(Ok(lines)) => {
+                self.trailers.take(&lines);
+                Ok(())
+            }
+            Some(Err(error)) => Err(BodyEnd::SourceFailed(error)),
+            None => Err(BodyEnd::SourceStuck),
+        }
     }
 
     /// Scans what has been read and queues its payload.

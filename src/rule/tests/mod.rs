@@ -15,7 +15,7 @@ use crate::draw::Draws;
 use crate::effect::{Effect, Effects, WaitTime};
 use crate::fault::Fault;
 use crate::model::Limits;
-use crate::rule::{FaultSpec, RuleSet, RuleSpec, Schedule, Select, Setting, Trigger};
+use crate::rule::{FaultSpec, RuleSet, RuleSource, RuleSpec, Schedule, Select, Setting, Trigger};
 use crate::units::Probability;
 
 /// A fault whose effect shows what it drew.
@@ -56,6 +56,7 @@ fn rule(name: &str, probability: f64) -> RuleSpec {
             name: "drawn",
             fault: Arc::new(Drawn),
         }],
+        source: RuleSource::File,
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Incoming {
     /// The chunk that `data` ends is to be closed.
     open_chunk: bool,
     to_head: bool,
+    /// Lines that came behind a body of announced length, where HTTP/1.1 has no place for them.
+    trailers: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,24 @@ impl Incoming {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Waits for the end behind a body of announced length, and gives the trailers before it.
+    pub(super) fn poll_trailers(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        loop {
+            match std::mem::take(&mut self.state) {
+                State::Over => {
+                    self.state = State::Over;
+                    return Poll::Ready(Ok(std::mem::take(&mut self.trailers)));
+                }
+                State::Failed(error) => {
+                    self.state = State::Over;
+                    return Poll::Ready(Err(error));
+                }
+                state => self.state = state,
+            }
+            ready!(self.poll_frame(context));
+        }
     }
 
     /// As much as has come, in one read: a head with its body's end, where both are here.
@@ -220,13 +240,13 @@ impl Incoming {
             Some(Err(error)) => return Poll::Ready(Err(error)),
             None => {
                 let trailers = ready!(body.receive.poll_trailers(context))?;
+                let trailers = trailers.unwrap_or_default();
                 if body.chunked {
                     self.text.extend_from_slice(b"0\r\n");
-                    // With an announced length HTTP/1.1 has no place for them.
-                    if let Some(trailers) = trailers {
-                        lines(&trailers, is_trailer, &mut self.text);
-                    }
+                    lines(&trailers, is_trailer, &mut self.text);
                     self.text.extend_from_slice(b"\r\n");
+                } else {
+                    lines(&trailers, is_trailer, &mut self.trailers);
                 }
             }
         }

@@ -84,6 +84,10 @@ impl Transport for Carried {
     fn reset_on_close(&mut self) {
         self.outgoing.reset(Reason::CANCEL);
     }
+
+    fn poll_trailers(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        self.incoming.poll_trailers(context)
+    }
 }
 
 impl Drop for Carried {

@@ -1,0 +1,71 @@
+//! What can be asked: one file a resource, entered in [`all`].
+
+mod halt;
+mod health;
+mod metrics;
+mod openapi;
+mod status;
+
+// What the routes take and give, for clients.
+pub use halt::{HaltAnswer, HaltOrder, Nothing};
+pub use health::{Condition, Health};
+
+use axum::routing::get;
+use axum::{Router, middleware};
+use http::{Method, StatusCode, Uri};
+use utoipa_axum::routes;
+
+use crate::admin::answer::Refusal;
+use crate::admin::api::{Api, Scope};
+use crate::admin::guard::{Access, guard};
+use crate::control::Handle;
+
+/// Every route of the admin listener, and the scope that each needs.
+pub(super) fn all() -> Api {
+    Api::new()
+        .route(Scope::Halt, routes!(halt::halt))
+        .route(Scope::Write, routes!(halt::resume))
+        .route(Scope::Open, routes!(health::healthz))
+        .route(Scope::Open, routes!(health::readyz))
+        .route(Scope::Read, routes!(metrics::metrics))
+        .route(Scope::Read, routes!(openapi::document))
+        .route(Scope::Read, routes!(status::status))
+}
+
+/// The routes of the admin listener.
+pub(super) fn admin(handle: Handle, access: Access) -> Router {
+    guarded(all().router(handle), access)
+}
+
+/// The routes of the health listener, which anybody may ask: nothing of rules and faults.
+pub(super) fn health(handle: Handle) -> Router {
+    let routes = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/metrics", get(metrics::without_faults))
+        .route("/readyz", get(health::readyz));
+    guarded(routes.with_state(handle), Access::Any)
+}
+
+fn guarded(routes: Router, access: Access) -> Router {
+    routes
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        // Last, so that it stands before every route and both fallbacks.
+        .layer(middleware::from_fn_with_state(access, guard))
+}
+
+async fn no_such_route(uri: Uri) -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        format!("there is no {}", uri.path()),
+        "there are /healthz, /readyz, /metrics, and on the admin listener all that /openapi.json lists",
+    )
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Refusal {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{} does not take {method}", uri.path()),
+        "the header Allow and /openapi.json say what it takes",
+    )
+}
