@@ -16,6 +16,12 @@ pub enum Identity<'a> {
     Number(u64),
     /// The value of the rule's `key`: a sticky cohort.
     Key(&'a [u8]),
+    /// One direction of a connection, decided for the n-th time.
+    Redraw {
+        connection: u64,
+        downstream: bool,
+        redraw: u64,
+    },
 }
 
 /// The trigger draw of one rule for one call, uniform in `0.0..1.0`. A hit is `u < p`, so raising
@@ -30,6 +36,15 @@ pub fn trigger(seed: Seed, rule: &str, listener: &str, identity: Identity<'_>) -
         Identity::Key(key) => {
             text.push(1);
             text.extend_from_slice(key);
+        }
+        Identity::Redraw {
+            connection,
+            downstream,
+            redraw,
+        } => {
+            hash.update(&[2, u8::from(downstream)]);
+            hash.update(&connection.to_le_bytes());
+            hash.update(&redraw.to_le_bytes());
         }
     }
     unit_interval(xxh3_64_with_seed(&text, seed.0))

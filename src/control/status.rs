@@ -90,6 +90,7 @@ impl Handle {
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
             spans: inner.decisions.spans(),
+            exemplars: inner.decisions.exemplars(),
             energy: inner.energy.get().and_then(|source| source()),
         }
     }

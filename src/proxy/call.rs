@@ -133,6 +133,8 @@ pub(in crate::proxy) struct InFlight<'s> {
     told_status: Option<u16>,
     /// The end of the connection says that the answer is whole.
     pub(in crate::proxy) ends_with_connection: bool,
+    /// A toxic acted on the connection.
+    pub(in crate::proxy) intoxicated: bool,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
     pub(in crate::proxy) reason: Option<String>,
     pub(in crate::proxy) upstream_sent: Option<Instant>,
@@ -188,6 +190,7 @@ impl<'s> InFlight<'s> {
             status: None,
             told_status: None,
             ends_with_connection: false,
+            intoxicated: false,
             end: None,
             reason: None,
             upstream_sent: None,
@@ -401,10 +404,11 @@ impl<'s> InFlight<'s> {
     pub(in crate::proxy) fn facts(&self) -> Facts {
         Facts {
             call: self.id,
-            selected: self.decided.is_some(),
-            fired: self.decided.as_ref().is_some_and(|decided| {
-                decided.execution.fired() || decided.verdicts.iter().any(Verdict::would_fire)
-            }),
+            selected: self.decided.is_some() || self.intoxicated,
+            fired: self.intoxicated
+                || self.decided.as_ref().is_some_and(|decided| {
+                    decided.execution.fired() || decided.verdicts.iter().any(Verdict::would_fire)
+                }),
         }
     }
 

@@ -131,7 +131,9 @@ impl Timer {
             Some(_) => now.checked_sub(APART_MANY),
             None => Some(now),
         };
-        overdue.map(|now| self.fire(now));
+        if let Some(overdue) = overdue {
+            self.fire(overdue);
+        }
     }
 
     /// Wakes every wait whose time has come, in the order of their deadlines; how many.
@@ -201,7 +203,7 @@ impl Timer {
         &self,
         deadline: Option<Instant>,
         token: Option<RuleToken>,
-    ) -> impl Future<Output = Waited> {
+    ) -> impl Future<Output = Waited> + use<> {
         let mut wait = Wait {
             timer: self.clone(),
             deadline,
