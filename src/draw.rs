@@ -42,9 +42,9 @@ pub fn trigger(seed: Seed, rule: &str, listener: &str, identity: Identity<'_>) -
             downstream,
             redraw,
         } => {
-            hash.update(&[2, u8::from(downstream)]);
-            hash.update(&connection.to_le_bytes());
-            hash.update(&redraw.to_le_bytes());
+            text.extend_from_slice(&[2, u8::from(downstream)]);
+            text.extend_from_slice(&connection.to_le_bytes());
+            text.extend_from_slice(&redraw.to_le_bytes());
         }
     }
     unit_interval(xxh3_64_with_seed(&text, seed.0))
