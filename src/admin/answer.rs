@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 /// An error as the API tells it: what is wrong, and what would be right.
@@ -85,7 +84,6 @@ impl IntoResponse for Refusal {
         let mut response = json(self.status.0, &self);
         response.extensions_mut().insert(Said {
             error: Some(self.error),
-            detail: None,
         });
         response
     }
@@ -95,16 +93,6 @@ impl IntoResponse for Refusal {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Said {
     pub(super) error: Option<String>,
-    pub(super) detail: Option<Value>,
-}
-
-/// Has the audit log tell this too, beside who asked what: why, for how long.
-pub(super) fn audited(mut response: Response, detail: Value) -> Response {
-    response.extensions_mut().insert(Said {
-        error: None,
-        detail: Some(detail),
-    });
-    response
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {

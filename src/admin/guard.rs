@@ -100,7 +100,8 @@ impl Names<'_> {
     }
 }
 
-fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses what says that a web page sent it.
+pub(crate) fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut sites = headers.get_all("sec-fetch-site").iter();
     let own = sites.all(|site| matches!(site.as_bytes(), b"none" | b"same-origin"));
     if own && !headers.contains_key(header::ORIGIN) {

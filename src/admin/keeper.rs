@@ -183,7 +183,6 @@ impl Keeper {
             status: Some(status.as_u16()),
             error: said.and_then(|it| it.error.clone()),
             etag: tag.and_then(|it| it.to_str().ok()).map(str::to_owned),
-            detail: said.and_then(|it| it.detail.clone()),
             ..Entry::of(if refused { "refused" } else { "changed" }, peer.end)
         });
     }

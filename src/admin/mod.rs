@@ -34,16 +34,21 @@ pub use answer::{Refusal, Told};
 pub use audit::{Broken, Verified, verify};
 pub use made::{TokenFolders, check_runtime_folder, runtime_folder, token_entry};
 pub use routes::{
-    ArmOrder, Condition, DecisionFilter, EnergyAnswer, Grouping, HaltAnswer, HaltOrder, Health,
-    Lease, LeaseOrder, Leases, NoteOrder, Notes, Nothing, ReloadAnswer, Rule, RuleSource, Rules,
-    ShownConfig,
+    ArmOrder, Condition, DecisionFilter, EffectAnswer, EffectFigures, EffectQuery, EnergyAnswer,
+    Grouping, HaltAnswer, HaltOrder, Health, Lease, LeaseOrder, Leases, NoteOrder, Notes, Nothing,
+    Probe, ProbeQuery, ProbeStatus, ProbeValue, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
 };
 pub use socket::{AdminAddress, BindError};
+
+// What other servers on a thread of their own have in common with this one.
+pub(crate) use guard::check_site;
+pub(crate) use serve::serve;
+pub(crate) use socket::Socket;
 
 use audit::{Audit, AuditThread, Entry};
 use keeper::Keeper;
 use serve::Serving;
-use socket::{Socket, SocketFile};
+use socket::SocketFile;
 
 /// The name in the audit log of a token that nobody configured.
 const MADE: &str = "admin";

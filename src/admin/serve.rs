@@ -35,6 +35,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The pause after an accept that failed: descriptors may be used up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Serves plain requests of whoever connects, until it is stopped.
+pub(crate) async fn serve(socket: Socket, router: Router, stop: watch::Receiver<bool>) {
+    Serving::new(router, None, stop).serve(socket).await;
+}
+
 /// What is done with each connection.
 #[derive(Clone)]
 pub(super) struct Serving {
@@ -205,6 +210,6 @@ impl Service<Request<Incoming>> for OfPeer {
 
 fn told(result: hyper::Result<()>) {
     if let Err(error) = result {
-        tracing::debug!(%error, "a connection of the admin API broke off");
+        tracing::debug!(%error, "a connection broke off");
     }
 }

@@ -2,6 +2,7 @@
 //! generation. Nothing here waits for a data-path task or takes a lock that one holds.
 
 mod additions;
+mod conditions;
 mod halt;
 mod leases;
 mod notes;
@@ -29,6 +30,7 @@ use crate::proxy::Listening;
 use crate::record::{AuditStats, CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::{AdminAccess, Snapshot};
 
+pub use conditions::{ConditionThread, Effect};
 pub use halt::{Cause, Halt, ResumeError, StateError};
 pub use leases::{LeaseError, LeaseView, NoSuchLease};
 pub use notes::{Note, NoteError};
@@ -39,6 +41,7 @@ pub use toxics::{ProxyConfig, ProxyError, ProxyTraffic, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
 use additions::Parts;
+use conditions::Watch;
 use halt::HaltFile;
 use leases::Leases;
 use notes::Notes;
@@ -75,6 +78,8 @@ struct Inner {
     draining: AtomicBool,
     admin: ArcSwap<AdminAccess>,
     audit: OnceLock<AuditStats>,
+    /// Taken by whoever reads the counters by time, for as long as that takes.
+    watch: Mutex<Watch>,
     /// What a reload works with. One at a time: its lock is held as long as it takes.
     reload: OnceLock<Mutex<Reload>>,
 }
@@ -111,6 +116,7 @@ impl Handle {
             None => None,
         };
         live.set_halted(halt.is_some());
+        let watch = Watch::new(live.elapsed());
         Ok(Self(Arc::new(Inner {
             stamp: RandomState::new().hash_one("stamp"),
             parts: Mutex::new(Parts::of_files(live.current())),
@@ -129,6 +135,7 @@ impl Handle {
             draining: AtomicBool::new(false),
             admin: ArcSwap::default(),
             audit: OnceLock::new(),
+            watch: Mutex::new(watch),
             reload: OnceLock::new(),
         })))
     }
@@ -223,6 +230,7 @@ impl Handle {
         if let Some(file) = &file {
             file.remove()?;
         }
+        self.forget_breaches();
         let mut state = self.state();
         if state.halts != halts {
             // That halt waits for the file and writes it again.

@@ -36,7 +36,7 @@ pub use crate::histogram::{Bounds, Histogram};
 pub use audit::AuditStats;
 pub use counters::{CounterRegistry, SlotCounters, TouchedCounters, WorkerCounters};
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
-pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
+pub use exposition::{ConditionFigures, DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
 pub use follow::{Decision, Follower, Next};
 pub(crate) use line::rfc3339;
 pub use metrics::{

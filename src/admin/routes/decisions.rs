@@ -80,7 +80,6 @@ impl DecisionFilter {
 #[utoipa::path(
     get,
     path = "/decisions",
-    params(DecisionFilter),
     responses(
         (status = OK, content_type = "text/event-stream", body = String),
         (status = TOO_MANY_REQUESTS, body = Refusal, description = "Too many follow already, or too many wrong tokens came from there."),

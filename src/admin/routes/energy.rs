@@ -48,7 +48,7 @@ pub struct EnergyAnswer {
 }
 
 /// The energy used so far, in µJ, by what calls have in common.
-#[utoipa::path(get, path = "/energy", params(EnergyQuery), responses((status = OK, body = EnergyAnswer)))]
+#[utoipa::path(get, path = "/energy", responses((status = OK, body = EnergyAnswer)))]
 pub(in crate::admin) async fn energy(
     State(handle): State<Handle>,
     Query(EnergyQuery { by }): Query<EnergyQuery>,

@@ -2,6 +2,7 @@
 
 mod config;
 mod decisions;
+mod effect;
 mod energy;
 mod halt;
 mod health;
@@ -9,17 +10,20 @@ mod leases;
 mod metrics;
 mod notes;
 mod openapi;
+mod probes;
 mod rules;
 mod status;
 
 // What the routes take and give, for clients.
 pub use config::{ReloadAnswer, ShownConfig};
 pub use decisions::DecisionFilter;
+pub use effect::{EffectAnswer, EffectFigures, EffectQuery};
 pub use energy::{EnergyAnswer, Grouping};
 pub use halt::{HaltAnswer, HaltOrder, Nothing};
 pub use health::{Condition, Health};
 pub use leases::{Lease, LeaseOrder, Leases};
 pub use notes::{NoteOrder, Notes};
+pub use probes::{Probe, ProbeQuery, ProbeStatus, ProbeValue};
 pub use rules::{ArmOrder, Rule, RuleSource, Rules};
 
 use std::sync::Arc;
@@ -59,6 +63,8 @@ pub(super) fn all() -> Api {
         .route(Scope::Halt, routes!(rules::delete))
         .route(Scope::Write, routes!(rules::arm))
         .route(Scope::Halt, routes!(rules::disarm))
+        .route(Scope::Read, routes!(probes::probe))
+        .route(Scope::Read, routes!(effect::effect))
         .route(Scope::Read, routes!(status::status))
 }
 

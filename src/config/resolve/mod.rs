@@ -3,6 +3,7 @@
 
 mod admin;
 mod binds;
+mod conditions;
 mod listeners;
 mod live_rule;
 mod names;
@@ -13,6 +14,7 @@ mod traces;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::binds::Binds;
@@ -73,7 +75,8 @@ fn compile(
     let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, &mut files, problems);
-    if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
+    let idle = document.listeners.is_empty() && document.toxiproxy.is_none();
+    if idle && !document.partial && !problems.has_errors() {
         problems.push(Problem {
             severity: super::Severity::Error,
             message: "there is no listener, so there is nothing to do".into(),
@@ -98,9 +101,20 @@ fn compile(
             .collect::<Option<_>>()?,
         safety,
         limits,
-        watched: files.into_watched(),
+        watched: watched_files(files, document),
     };
     Some((snapshot, settings?))
+}
+
+/// The files that the configuration names: certificates, keys and secrets.
+fn watched_files(files: Files, document: &Document<'_>) -> Vec<PathBuf> {
+    let triggers = document
+        .rules
+        .iter()
+        .filter_map(|it| it.value.trigger.as_ref());
+    let mut watched = files.into_watched();
+    watched.extend(triggers.map(|it| it.caller.secret_file.clone()));
+    watched
 }
 
 /// A seed from the operating system's randomness, by way of the standard library's hasher keys.

@@ -39,18 +39,19 @@ upstream = "up"
 
 
 class Sidecar:
-    def __init__(self, binary, directory: Path, rules="", **options):
+    def __init__(self, binary, directory: Path, rules="", wrap=(), **options):
+        """`wrap`: what the program is started by, such as a shell that makes a namespace first."""
         self.port, self.admin = free_port(), free_port()
-        self.decisions_file = directory / f"decisions-{self.port}.jsonl"
+        self.decisions_file = options.setdefault("log_file", directory / f"decisions-{self.port}.jsonl")
         self.file = directory / f"hormesis-{self.port}.toml"
         self.file.write_text(
-            config(rules, listener=self.port, admin=self.admin, log_file=self.decisions_file, **options)
+            config(rules, listener=self.port, admin=self.admin, **options)
         )
         # Where the command line looks for the token of its admin listener.
         self.runtime = directory / "runtime"
         self.runtime.mkdir(exist_ok=True)
         environment = {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime)}
-        self.child = Child([binary, "run", self.file], directory / f"hormesis-{self.port}.log", env=environment)
+        self.child = Child([*wrap, binary, "run", self.file], directory / f"hormesis-{self.port}.log", env=environment)
 
     def ready(self):
         def up():
