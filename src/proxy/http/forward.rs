@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::call::Side;
-use crate::effect::{Effect, NotApplicable};
+use crate::effect::{Effect, HeadEdit, NotApplicable};
 use crate::http1::{
     BodyScanner, Framing, HeadError, Request, RequestEdit, Response, Trailers, Upgrade,
     parse_response, rebuild_request, strip_in_place,
@@ -28,6 +28,7 @@ use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::watch::unless_gone;
+use crate::rule::{ListenerRules, asks_for_faults};
 use crate::upstream::{Connection, is_unprocessed};
 
 /// Interim answers to one request: more of them than this is no progress.
@@ -61,6 +62,10 @@ impl Outgoing {
     ) -> Self {
         let mut edits = forwarded::of_request(call, head, buffer);
         traced::of_request(call, &mut edits);
+        let rules = call.generation.snapshot.rules.listener(call.listener);
+        if rules.is_some_and(ListenerRules::strips_asking) {
+            edits.extend(without_asking(head, buffer));
+        }
         if let Some(execution) = call.execution() {
             edits.extend(execution.take_head_edits(Side::Request));
         }
@@ -115,6 +120,15 @@ impl Outgoing {
         };
         patience::write(stream, head, behind, limit).await
     }
+}
+
+/// Takes out what asks for faults: it is between the caller and us.
+fn without_asking(head: &Request, buffer: &[u8]) -> Vec<HeadEdit> {
+    let fields = head.fields(buffer).filter(|it| asks_for_faults(it.name));
+    let remove = |name: &str| HeadEdit::Remove {
+        name: name.to_owned(),
+    };
+    fields.map(|it| remove(it.name)).collect()
 }
 
 /// Forwards a call and passes its answer on.
