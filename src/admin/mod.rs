@@ -25,6 +25,8 @@ pub use answer::{Refusal, Told};
 pub use routes::{
     Condition, EffectAnswer, EffectFigures, EffectQuery, HaltAnswer, HaltOrder, Health, Nothing,
     Probe, ProbeQuery, ProbeStatus, ProbeValue,
+    ArmOrder, Condition, HaltAnswer, HaltOrder, Health, Lease, LeaseOrder, Leases, NoteOrder,
+    Notes, Nothing, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
 };
 pub use socket::{AdminAddress, BindError};
 

@@ -16,8 +16,10 @@ use crate::app::energy::{self, SharedEngine};
 use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
 use crate::app::traces::Traces;
-use crate::config::Resolved;
-use crate::control::{ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch};
+use crate::config::{Resolved, Source};
+use crate::control::{
+    Cause, ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch,
+};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
@@ -68,13 +70,17 @@ pub(super) struct App {
     setup: Setup,
     bound: Vec<Bound>,
     admin: Admin,
+    sources: Vec<Arc<Source>>,
 }
 
 impl App {
     pub(super) fn bind(resolved: Resolved, setup: Setup) -> Result<Self, StartError> {
         raise_descriptor_limit();
         let Resolved {
-            snapshot, settings, ..
+            snapshot,
+            settings,
+            sources,
+            ..
         } = resolved;
         let mut inherited = Inherited::of_process(setup.socket_names.as_deref());
         let bound = proxy::bind_with(&snapshot.listeners, &mut inherited)?;
@@ -87,6 +93,7 @@ impl App {
             setup,
             bound,
             admin,
+            sources,
         })
     }
 
@@ -97,6 +104,7 @@ impl App {
             setup,
             bound,
             admin,
+            sources,
         } = self;
         let live = Arc::new(Live::new(snapshot.clone()));
         let counters = CounterRegistry::default();
@@ -108,6 +116,9 @@ impl App {
             log.stats(),
             settings.state_dir.as_deref(),
         )?;
+        handle.set_log(log.sender());
+        handle.set_sources(sources);
+        handle.heed_halt_file();
         let count = settings.workers.unwrap_or_else(default_workers);
         let metering = energy::start(&settings, &snapshot, count, &log)?;
         let engine = metering.engine;
@@ -139,7 +150,11 @@ impl App {
         });
         let admin = admin.start(handle.clone())?;
         let reloads = start_reloads(&handle, setup.watched)?;
+<<<<<<< HEAD
         let conditions = ConditionThread::start(handle.clone())?;
+=======
+        handle.watch_halt_file()?;
+>>>>>>> main
         notify::ready(&handle);
         serve(&runtime, &mut signals, &handle, &proxy, &reloads);
         // The reload thread is not waited for: a change of the sockets is refused from now on.
@@ -176,6 +191,7 @@ fn serve(
                 asked = signals.next() => match asked {
                     Asked::Stop(_) => return,
                     Asked::Reload => reloads.reload(),
+                    Asked::Halt => halt_on_signal(handle),
                 },
                 () = handle.keep_time() => {}
                 _ = alive.tick(), if watchdog.is_some() => {
@@ -188,6 +204,20 @@ fn serve(
             }
         }
     });
+}
+
+/// On a thread of its own: what keeps the halt over a restart is a disk.
+fn halt_on_signal(handle: &Handle) {
+    let of_thread = handle.clone();
+    let halt = move |handle: &Handle| {
+        if let Err(error) = handle.halt_for("SIGUSR1", Cause::Signal) {
+            tracing::error!(%error, "the halt holds, but not over a restart");
+        }
+    };
+    let thread = std::thread::Builder::new().name("halt".to_owned());
+    if thread.spawn(move || halt(&of_thread)).is_err() {
+        halt(handle);
+    }
 }
 
 fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {
@@ -233,7 +263,7 @@ fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound], admin: &Admin
         }
     }
     if let Some(halt) = handle.halted() {
-        tracing::warn!(reason = %halt.reason, "halted before this start: no fault acts until it is resumed");
+        tracing::warn!(reason = %halt.reason, "halted from the start: no fault acts until it is resumed");
     }
 }
 

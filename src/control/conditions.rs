@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::control::{Handle, NoSuchRule, lock};
+use crate::control::{Cause, Handle, NoSuchRule, lock};
 use crate::measure::{Evaluation, Expression, History, Mistake, Population, SAMPLE};
 use crate::record::{ConditionFigures, Totals};
 
@@ -55,7 +55,7 @@ impl Handle {
         let Some(reason) = breach.filter(|_| !self.0.live.halted()) else {
             return;
         };
-        if let Err(error) = self.halt(&reason) {
+        if let Err(error) = self.halt_for(&reason, Cause::Condition) {
             tracing::error!(%error, "halted by a condition, but not over a restart");
         }
     }
