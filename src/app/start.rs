@@ -150,11 +150,8 @@ impl App {
         });
         let admin = admin.start(handle.clone())?;
         let reloads = start_reloads(&handle, setup.watched)?;
-<<<<<<< HEAD
         let conditions = ConditionThread::start(handle.clone())?;
-=======
         handle.watch_halt_file()?;
->>>>>>> main
         notify::ready(&handle);
         serve(&runtime, &mut signals, &handle, &proxy, &reloads);
         // The reload thread is not waited for: a change of the sockets is refused from now on.

@@ -44,7 +44,7 @@ impl Default for SafetyConfig {
                 "/livez",
                 "/metrics",
                 "/v2/health/**",
-                "/grpc.health.v1.Health/*",
+                "/grpc.health.v1.Health/**",
             ]
             .map(String::from)
             .to_vec(),

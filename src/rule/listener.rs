@@ -205,6 +205,10 @@ impl Group {
     /// Adds what its entries need to know of the call; tells whether one may select it.
     fn survey<'r>(&'r self, call: &Call<'_>, candidates: &mut Candidates<'r>) -> bool {
         if self.entries.len() > Self::FEW {
+            if self.index.untold(call) > Self::FEW {
+                candidates.need(&self.asks, call);
+                return true;
+            }
             let found = self.index.lookup(call, true);
             if found.len() > Self::FEW {
                 candidates.need(&self.asks, call);

@@ -1,7 +1,7 @@
 //! What can be asked: one file a resource, entered in [`all`].
 
-mod effect;
 mod config;
+mod effect;
 mod halt;
 mod health;
 mod leases;
@@ -19,8 +19,8 @@ pub use halt::{HaltAnswer, HaltOrder, Nothing};
 pub use health::{Condition, Health};
 pub use leases::{Lease, LeaseOrder, Leases};
 pub use notes::{NoteOrder, Notes};
-pub use rules::{ArmOrder, Rule, RuleSource, Rules};
 pub use probes::{Probe, ProbeQuery, ProbeStatus, ProbeValue};
+pub use rules::{ArmOrder, Rule, RuleSource, Rules};
 
 use axum::routing::get;
 use axum::{Router, middleware};
