@@ -1,5 +1,6 @@
 //! The command line as a user meets it: command, exit code, standard output, standard error.
 
+mod remote;
 mod sandbox;
 mod service;
 mod shipped;

@@ -48,14 +48,14 @@ pub(super) fn all() -> Api {
         .route(Scope::Read, routes!(notes::notes))
         .route(Scope::Write, routes!(notes::note))
         .route(Scope::Read, routes!(openapi::document))
-        .route(Scope::Read, routes!(probes::probe))
-        .route(Scope::Read, routes!(effect::effect))
         .route(Scope::Read, routes!(rules::rules))
         .route(Scope::Read, routes!(rules::rule))
         .route(Scope::Write, routes!(rules::put))
         .route(Scope::Halt, routes!(rules::delete))
         .route(Scope::Write, routes!(rules::arm))
         .route(Scope::Halt, routes!(rules::disarm))
+        .route(Scope::Read, routes!(probes::probe))
+        .route(Scope::Read, routes!(effect::effect))
         .route(Scope::Read, routes!(status::status))
 }
 

@@ -74,7 +74,8 @@ fn compile(
     let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
-    if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
+    let idle = document.listeners.is_empty() && document.toxiproxy.is_none();
+    if idle && !document.partial && !problems.has_errors() {
         problems.push(Problem {
             severity: super::Severity::Error,
             message: "there is no listener, so there is nothing to do".into(),
