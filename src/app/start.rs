@@ -16,13 +16,16 @@ use crate::app::energy::{self, SharedEngine};
 use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
 use crate::app::traces::Traces;
-use crate::config::Resolved;
-use crate::control::{Handle, Reload, StateError, WatchThread, Watched, watch};
+use crate::config::{Resolved, Source};
+use crate::control::{
+    Cause, ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch,
+};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
 use crate::record::{CounterRegistry, DecisionLog};
 use crate::snapshot::{SettingPlace, Settings, Snapshot};
+use crate::toxiproxy::{self, Toxiproxy};
 
 /// Workers where none are configured; more rarely help a sidecar, and always cost memory.
 const MOST_WORKERS: usize = 4;
@@ -47,12 +50,20 @@ pub enum StartError {
     Io(#[from] io::Error),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("{source}\n  {place}{}", help(source.help()))]
+    Toxiproxy {
+        place: SettingPlace,
+        source: toxiproxy::BindError,
+    },
 }
 
 impl StartError {
     /// Whether the configuration asks for something that cannot be had: a usage error.
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Admin { .. } | Self::Bind(_) | Self::Log { .. })
+        matches!(
+            self,
+            Self::Admin { .. } | Self::Bind(_) | Self::Log { .. } | Self::Toxiproxy { .. }
+        )
     }
 }
 
@@ -68,18 +79,24 @@ pub(super) struct App {
     setup: Setup,
     bound: Vec<Bound>,
     admin: Admin,
+    sources: Vec<Arc<Source>>,
+    toxiproxy: Option<Toxiproxy>,
 }
 
 impl App {
     pub(super) fn bind(resolved: Resolved, setup: Setup) -> Result<Self, StartError> {
         raise_descriptor_limit();
         let Resolved {
-            snapshot, settings, ..
+            snapshot,
+            settings,
+            sources,
+            ..
         } = resolved;
         let mut inherited = Inherited::of_process(setup.socket_names.as_deref());
         let bound = proxy::bind_with(&snapshot.listeners, &mut inherited)?;
         inherited.close_unused();
         let admin = bind_admin(&settings)?;
+        let toxiproxy = bind_toxiproxy(&settings)?;
         open_log(&settings)?;
         Ok(Self {
             snapshot: Arc::new(snapshot),
@@ -87,6 +104,8 @@ impl App {
             setup,
             bound,
             admin,
+            sources,
+            toxiproxy,
         })
     }
 
@@ -97,6 +116,8 @@ impl App {
             setup,
             bound,
             admin,
+            sources,
+            toxiproxy,
         } = self;
         let live = Arc::new(Live::new(snapshot.clone()));
         let counters = CounterRegistry::default();
@@ -108,6 +129,9 @@ impl App {
             log.stats(),
             settings.state_dir.as_deref(),
         )?;
+        handle.set_log(log.sender());
+        handle.set_sources(sources);
+        handle.heed_halt_file();
         let count = settings.workers.unwrap_or_else(default_workers);
         let metering = energy::start(&settings, &snapshot, count, &log)?;
         let engine = metering.engine;
@@ -138,12 +162,19 @@ impl App {
             metered: metering.upstreams,
         });
         let admin = admin.start(handle.clone())?;
+        let toxiproxy = toxiproxy.map(|it| it.start(handle.clone())).transpose()?;
         let reloads = start_reloads(&handle, setup.watched)?;
+        handle.watch_halt_file()?;
+        let conditions = ConditionThread::start(handle.clone())?;
         notify::ready(&handle);
         serve(&runtime, &mut signals, &handle, &proxy, &reloads);
         // The reload thread is not waited for: a change of the sockets is refused from now on.
         let drained = drain(&runtime, signals, &handle, proxy, setup.log);
         reloads.stop();
+        conditions.stop();
+        if let Some(toxiproxy) = toxiproxy {
+            toxiproxy.stop();
+        }
         finish(admin, engine, log, traces);
         Ok(drained)
     }
@@ -174,6 +205,7 @@ fn serve(
                 asked = signals.next() => match asked {
                     Asked::Stop(_) => return,
                     Asked::Reload => reloads.reload(),
+                    Asked::Halt => halt_on_signal(handle),
                 },
                 () = handle.keep_time() => {}
                 _ = alive.tick(), if watchdog.is_some() => {
@@ -188,6 +220,20 @@ fn serve(
     });
 }
 
+/// On a thread of its own: what keeps the halt over a restart is a disk.
+fn halt_on_signal(handle: &Handle) {
+    let of_thread = handle.clone();
+    let halt = move |handle: &Handle| {
+        if let Err(error) = handle.halt_for("SIGUSR1", Cause::Signal) {
+            tracing::error!(%error, "the halt holds, but not over a restart");
+        }
+    };
+    let thread = std::thread::Builder::new().name("halt".to_owned());
+    if thread.spawn(move || halt(&of_thread)).is_err() {
+        halt(handle);
+    }
+}
+
 fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {
     Admin::bind(&settings.admin, settings.health).map_err(|source| {
         let place = match source {
@@ -199,6 +245,18 @@ fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {
             source,
         }
     })
+}
+
+fn bind_toxiproxy(settings: &Settings) -> Result<Option<Toxiproxy>, StartError> {
+    let Some(wanted) = settings.toxiproxy.clone() else {
+        return Ok(None);
+    };
+    let bound = Toxiproxy::bind(wanted).map_err(|source| StartError::Toxiproxy {
+        place: settings.toxiproxy_place.clone(),
+        source,
+    })?;
+    tracing::info!(address = %bound.address(), "Toxiproxy API listening");
+    Ok(Some(bound))
 }
 
 /// Later a file may fail and come back; one that cannot be opened at first is a mistake.
@@ -231,7 +289,7 @@ fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound], admin: &Admin
         }
     }
     if let Some(halt) = handle.halted() {
-        tracing::warn!(reason = %halt.reason, "halted before this start: no fault acts until it is resumed");
+        tracing::warn!(reason = %halt.reason, "halted from the start: no fault acts until it is resumed");
     }
 }
 

@@ -14,6 +14,7 @@ mod inputs;
 mod json;
 mod listener;
 mod log;
+mod masked;
 mod peer_limits;
 mod problem;
 mod protocols;
@@ -26,21 +27,24 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod toxiproxy;
 mod traces;
 mod tree;
+mod trigger;
 mod upstream;
 
 pub use address::{AddressError, parse_bind};
 pub use admin::{AdminConfig, HealthConfig, parse_admin};
 pub use energy::EnergyConfig;
 pub use expand::Environment;
-pub use files::{inline, is_stdin, load, read_sources};
+pub use files::{inline, is_stdin, load, read_sources, toxiproxy};
 pub use inputs::Inputs;
 pub use listener::{
     CertConfig, ClientAuthConfig, ForwardedConfig, ListenerConfig, ListenerTlsConfig,
     ObserveConfig, ProfileConfig, RouteConfig,
 };
 pub use log::{Decisions, LogConfig};
+pub use masked::{MASK, mask, masked};
 pub use peer_limits::PeerLimitsConfig;
 pub use problem::{Place, Problem, Problems, Severity};
 pub use reference::reference;
@@ -49,5 +53,7 @@ pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
+pub use toxiproxy::ToxiproxyConfig;
 pub use traces::TracesConfig;
+pub use trigger::{CallerConfig, TriggerConfig};
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};

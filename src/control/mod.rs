@@ -2,8 +2,10 @@
 //! generation. Nothing here waits for a data-path task or takes a lock that one holds.
 
 mod additions;
+mod conditions;
 mod halt;
 mod leases;
+mod notes;
 mod proxies;
 mod reload;
 mod rules;
@@ -21,13 +23,16 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::config;
 use crate::live::Live;
 use crate::proxy::Listening;
 use crate::record::{CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::Snapshot;
 
-pub use halt::{Halt, StateError};
+pub use conditions::{ConditionThread, Effect};
+pub use halt::{Cause, Halt, ResumeError, StateError};
 pub use leases::{LeaseError, LeaseView, NoSuchLease};
+pub use notes::{Note, NoteError};
 pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use rules::{NoSuchRule, Put, RuleError, RuleView};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
@@ -35,8 +40,10 @@ pub use toxics::{ProxyConfig, ProxyError, ProxyTraffic, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
 use additions::Parts;
+use conditions::Watch;
 use halt::HaltFile;
 use leases::Leases;
+use notes::Notes;
 use proxies::Proxies;
 use reload::History;
 
@@ -68,6 +75,8 @@ struct Inner {
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
+    /// Taken by whoever reads the counters by time, for as long as that takes.
+    watch: Mutex<Watch>,
     /// What a reload works with. One at a time: its lock is held as long as it takes.
     reload: OnceLock<Mutex<Reload>>,
 }
@@ -81,6 +90,9 @@ struct State {
     bound: BTreeMap<String, String>,
     reloads: History,
     leases: Leases,
+    notes: Notes,
+    /// What the configuration was read from.
+    sources: Vec<Arc<config::Source>>,
 }
 
 impl Handle {
@@ -101,6 +113,7 @@ impl Handle {
             None => None,
         };
         live.set_halted(halt.is_some());
+        let watch = Watch::new(live.elapsed());
         Ok(Self(Arc::new(Inner {
             stamp: RandomState::new().hash_one("stamp"),
             parts: Mutex::new(Parts::of_files(live.current())),
@@ -117,6 +130,7 @@ impl Handle {
             }),
             halt_file: halt_file.map(Mutex::new),
             draining: AtomicBool::new(false),
+            watch: Mutex::new(watch),
             reload: OnceLock::new(),
         })))
     }
@@ -143,14 +157,23 @@ impl Handle {
     /// Where it could not be written to the state directory. It holds all the same, but not over
     /// a restart.
     pub fn halt(&self, reason: &str) -> Result<Halt, StateError> {
+        self.halt_for(reason, Cause::Order)
+    }
+
+    /// The same for another cause than an order.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn halt_for(&self, reason: &str, cause: Cause) -> Result<Halt, StateError> {
         // First the deed, then the paper: a full or slow disk must not keep faults going.
         let halt = {
             let mut state = self.state();
             if state.halt.is_none() {
-                tracing::warn!(%reason, "halted: no fault acts until it is resumed");
+                tracing::warn!(%reason, ?cause, "halted: no fault acts until it is resumed");
             }
             state.halts += 1;
-            let halt = state.halt.get_or_insert_with(|| Halt::now(reason)).clone();
+            let kept = state.halt.get_or_insert_with(|| Halt::now(reason, cause));
+            let halt = kept.clone();
             self.0.live.set_halted(true);
             self.revoke_all();
             halt
@@ -165,8 +188,9 @@ impl Handle {
     /// halt came in between.
     ///
     /// # Errors
-    /// Where the kept halt could not be removed: then it still holds.
-    pub fn resume(&self) -> Result<bool, StateError> {
+    /// Where the halt file is there, or the kept halt could not be removed: then it still holds.
+    pub fn resume(&self) -> Result<bool, ResumeError> {
+        self.check_halt_file()?;
         let Some(halts) = self.halts() else {
             return Ok(false);
         };
@@ -175,6 +199,7 @@ impl Handle {
         if let Some(file) = &file {
             file.remove()?;
         }
+        self.forget_breaches();
         let mut state = self.state();
         if state.halts != halts {
             // That halt waits for the file and writes it again.

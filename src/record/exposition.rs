@@ -10,12 +10,13 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
-use crate::record::{EnergyTotals, SpanFigures, Totals};
+use crate::record::trace::with_exemplars;
+use crate::record::{EnergyTotals, Exemplars, SpanFigures, Totals};
 use crate::rule::RuleCell;
 
 /// All figures of one moment.
@@ -24,6 +25,7 @@ pub struct Scrape {
     pub version: &'static str,
     pub totals: Totals,
     pub rules: Vec<RuleFigures>,
+    pub conditions: Vec<ConditionFigures>,
     pub halted: bool,
     /// The number of the configuration in force.
     pub generation: u64,
@@ -33,6 +35,8 @@ pub struct Scrape {
     pub decisions_dropped: u64,
     /// Absent where no traces are wanted.
     pub spans: Option<SpanFigures>,
+    /// Traces that stand for buckets of durations.
+    pub exemplars: Exemplars,
     /// Absent where no energy engine runs.
     pub energy: Option<EnergyTotals>,
 }
@@ -52,8 +56,22 @@ pub struct RuleFigures {
     pub active: u64,
 }
 
+/// A condition that halts everything when it is true, as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ConditionFigures {
+    pub expr: Arc<str>,
+    /// Of the value: `share` (0 to 1), `seconds` or `per_second`.
+    pub unit: &'static str,
+    /// `null` where too little was seen to tell.
+    pub value: Option<f64>,
+    /// So many calls were looked at (tokens, for what lies between them).
+    pub of: u64,
+    /// Whether it is true; `null` where that cannot be told.
+    pub breached: Option<bool>,
+}
+
 /// Calls that a rule selected and left alone, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeniedFigures {
     pub dry_run: u64,
     pub halt: u64,
@@ -61,6 +79,8 @@ pub struct DeniedFigures {
     /// A fault panicked when it was asked; its rule is disarmed.
     pub panic: u64,
     pub schedule: u64,
+    /// The caller asked for a fault without the secret.
+    pub secret: u64,
     pub unreadable: u64,
 }
 
@@ -79,6 +99,7 @@ impl RuleFigures {
                 limit: read(&counters.denied_limit),
                 panic: read(&counters.denied_panic),
                 schedule: read(&counters.denied_schedule),
+                secret: read(&counters.denied_secret),
                 unreadable: read(&counters.denied_unreadable),
             },
             applied: read(&counters.applied),
@@ -91,13 +112,14 @@ impl RuleFigures {
 }
 
 impl DeniedFigures {
-    pub(crate) fn by_reason(self) -> [(&'static str, u64); 6] {
+    pub(crate) fn by_reason(self) -> [(&'static str, u64); 7] {
         [
             ("dry_run", self.dry_run),
             ("halt", self.halt),
             ("limit", self.limit),
             ("panic", self.panic),
             ("schedule", self.schedule),
+            ("secret", self.secret),
             ("unreadable", self.unreadable),
         ]
     }
@@ -126,12 +148,14 @@ impl TextFormat {
 /// # Errors
 /// None in practice: writing to a string does not fail.
 pub fn expose(scrape: Scrape, format: TextFormat, faults: bool) -> Result<String, fmt::Error> {
+    let exemplars = scrape.exemplars.clone();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Figures { scrape, faults }));
     let mut text = String::with_capacity(16 * 1024);
     text::encode(&mut text, &registry)?;
     Ok(match format {
-        TextFormat::OpenMetrics => text,
+        TextFormat::OpenMetrics if exemplars.is_empty() => text,
+        TextFormat::OpenMetrics => with_exemplars(&text, &exemplars),
         TextFormat::Prometheus => as_prometheus(&text),
     })
 }
@@ -216,8 +240,11 @@ impl Samples<'_> {
     }
 
     /// A gauge that may be a fraction.
-    pub(crate) fn level(&mut self, value: f64) -> fmt::Result {
-        self.0.encode_gauge(&value)
+    pub(crate) fn level(&mut self, labels: &[(&str, &str)], value: f64) -> fmt::Result {
+        if labels.is_empty() {
+            return self.0.encode_gauge(&value);
+        }
+        self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 
     /// A histogram that nothing fell into is left out.

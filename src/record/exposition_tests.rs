@@ -6,7 +6,7 @@ use crate::call::Outcome;
 use crate::effect::{ConnectFailure, Effect, Fate, Planned, RuleToken};
 use crate::error::Origin;
 use crate::record::reference::hold_section;
-use crate::record::{Bounds, CounterRegistry, EnergyClass};
+use crate::record::{Bounds, CounterRegistry, EnergyClass, Exemplar};
 use crate::units::MicroJoules;
 
 use super::*;
@@ -53,6 +53,13 @@ fn scrape() -> Scrape {
         version: "1.2.3",
         totals: registry.totals(),
         rules: vec![RuleFigures::read(&cell)],
+        conditions: vec![ConditionFigures {
+            expr: "error_rate > 25% for 10s".into(),
+            unit: "share",
+            value: Some(0.5),
+            of: 40,
+            breached: Some(true),
+        }],
         halted: true,
         generation: 3,
         reloads_ok: 2,
@@ -63,6 +70,7 @@ fn scrape() -> Scrape {
             exported: 5,
             dropped: 1,
         }),
+        exemplars: Exemplars::new(),
         energy: Some(EnergyTotals {
             classes: vec![EnergyClass {
                 meter: "rapl".into(),
@@ -219,4 +227,27 @@ fn the_document_lists_every_metric() {
         .unwrap();
     }
     hold_section("metrics.md", "metrics", &table);
+}
+
+#[test]
+fn an_exemplar_stands_behind_its_bucket_in_open_metrics_alone() {
+    let mut series = vec![None; Bounds::CALL.seconds().count() + 1];
+    series[5] = Some(Exemplar {
+        trace: "0af7651916cd43dd8448eb211c80319c".into(),
+        seconds: 0.04,
+        at: 1_700_000_000.5,
+    });
+    let with = |format| {
+        let key = (Arc::from("chat"), "openai");
+        let scrape = Scrape {
+            exemplars: Exemplars::from([(key, series.clone())]),
+            ..scrape()
+        };
+        expose(scrape, format, true).unwrap()
+    };
+    let line = r#"hormesis_call_duration_seconds_bucket{le="0.05",listener="chat",protocol="openai"} 1 # {trace_id="0af7651916cd43dd8448eb211c80319c"} 0.04 1700000000.500"#;
+    let open = with(TextFormat::OpenMetrics);
+    assert_eq!(open.lines().filter(|it| it.contains("trace_id")).count(), 1);
+    assert!(open.lines().any(|it| it == line), "{open}");
+    assert!(!with(TextFormat::Prometheus).contains("trace_id"));
 }

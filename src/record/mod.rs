@@ -8,6 +8,7 @@ mod exposition;
 mod line;
 pub mod logging;
 mod metrics;
+mod note;
 #[cfg(test)]
 pub(crate) mod reference;
 mod sender;
@@ -32,16 +33,20 @@ use crate::rule::Verdict;
 pub use crate::histogram::{Bounds, Histogram};
 pub use counters::{CounterRegistry, SlotCounters, TouchedCounters, WorkerCounters};
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
-pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
+pub use exposition::{ConditionFigures, DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
 pub(crate) use line::rfc3339;
 pub use metrics::{
     ALERTS, Alert, METRICS, Metric, MetricKind, Panel, SUBJECTS, Subject, Unit, alert_rules,
     dashboard,
 };
+pub use note::NoteLine;
 pub use sender::{Facts, RecordSender};
 pub use settings::{DecisionLevel, LogSettings};
 pub use totals::{CallCount, Calls, FateCount, SlotTotals, Tally, Totals};
-pub use trace::{Exporter, Parent, SpanFigures, TRACEPARENT, TraceContext, TraceSettings, Tracer};
+pub use trace::{
+    Exemplar, Exemplars, Exporter, Parent, SpanFigures, TRACEPARENT, TraceContext, TraceSettings,
+    Tracer,
+};
 pub use writer::{DecisionLog, LogStats};
 
 /// One call as it went: what was decided, what was done, how it ended.

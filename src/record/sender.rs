@@ -7,7 +7,7 @@ use std::thread::Thread;
 
 use rtrb::Producer;
 
-use crate::record::{DecisionLevel, EnergyLine, Record, Tracer};
+use crate::record::{DecisionLevel, EnergyLine, NoteLine, Record, Tracer};
 
 /// What decides whether a call is told of; known without building its [`Record`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(crate) enum Line {
     /// A call, and whether the log tells of it; else its span alone is wanted.
     Call(Box<Record>, bool),
     Energy(Box<EnergyLine>),
+    Note(Box<NoteLine>),
 }
 
 /// One thread's end of the decision log. Sending never blocks: a full ring drops the line and
@@ -84,6 +85,11 @@ impl RecordSender {
         }
     }
 
+    /// Whether any call can be told of.
+    pub const fn is_on(&self) -> bool {
+        self.ring.is_some()
+    }
+
     /// What chooses the calls that have a span; absent where none have.
     pub const fn tracer(&self) -> Option<&Tracer> {
         self.tracer.as_ref()
@@ -107,6 +113,13 @@ impl RecordSender {
     pub fn send_energy(&self, line: EnergyLine) {
         if let Some(ring) = &self.ring {
             ring.push(Line::Energy(Box::new(line)));
+        }
+    }
+
+    /// Hands over a note, which is written whatever calls are told of.
+    pub fn send_note(&self, line: NoteLine) {
+        if let Some(ring) = &self.ring {
+            ring.push(Line::Note(Box::new(line)));
         }
     }
 }

@@ -13,8 +13,10 @@ use crate::record::correlate::Correlator;
 use crate::record::line::render;
 use crate::record::sender::{Line, Shared};
 use crate::record::sink::{Flushed, Sink, probe};
-use crate::record::trace::SpanSender;
-use crate::record::{DecisionLevel, Exporter, LogSettings, RecordSender, SpanFigures, Tracer};
+use crate::record::trace::{Kept, SpanSender};
+use crate::record::{
+    DecisionLevel, Exemplars, Exporter, LogSettings, RecordSender, SpanFigures, Tracer,
+};
 
 /// Lines that one sender can be ahead of the writer.
 const RING: usize = 4096;
@@ -40,6 +42,7 @@ pub struct DecisionLog {
 struct Traces {
     tracer: Tracer,
     spans: SpanSender,
+    exemplars: Kept,
 }
 
 #[derive(Debug)]
@@ -53,7 +56,7 @@ struct Handle {
 #[derive(Clone, Debug, Default)]
 pub struct LogStats {
     shared: Arc<Shared>,
-    spans: Option<SpanSender>,
+    traces: Option<Traces>,
 }
 
 impl LogStats {
@@ -64,7 +67,14 @@ impl LogStats {
 
     /// What became of spans; `None` where none are exported.
     pub fn spans(&self) -> Option<SpanFigures> {
-        self.spans.as_ref().map(SpanSender::figures)
+        self.traces.as_ref().map(|it| it.spans.figures())
+    }
+
+    /// Traces that stand for buckets of the calls' durations; none where none are kept.
+    pub fn exemplars(&self) -> Exemplars {
+        self.traces
+            .as_ref()
+            .map_or_else(Exemplars::default, |it| it.exemplars.read())
     }
 
     /// Lines that were lost: a full ring, or a file that could not be written.
@@ -96,6 +106,7 @@ impl DecisionLog {
         let traces = Traces {
             tracer: Tracer::new(calls),
             spans: exporter.sender(),
+            exemplars: Kept::default(),
         };
         Self::begin(settings, Some(traces))
     }
@@ -105,8 +116,7 @@ impl DecisionLog {
         let level = settings.decisions;
         let wanted = level != DecisionLevel::Off || traces.is_some();
         let writer = if wanted {
-            let spans = traces.as_ref().map(|it| it.spans.clone());
-            Some(spawn(settings, spans, Arc::clone(&shared))?)
+            Some(spawn(settings, traces.clone(), Arc::clone(&shared))?)
         } else {
             None
         };
@@ -150,7 +160,7 @@ impl DecisionLog {
     pub fn stats(&self) -> LogStats {
         LogStats {
             shared: Arc::clone(&self.shared),
-            spans: self.traces.as_ref().map(|it| it.spans.clone()),
+            traces: self.traces.clone(),
         }
     }
 
@@ -182,7 +192,7 @@ impl Drop for DecisionLog {
 
 fn spawn(
     settings: &LogSettings,
-    spans: Option<SpanSender>,
+    traces: Option<Traces>,
     shared: Arc<Shared>,
 ) -> io::Result<Handle> {
     let level = settings.decisions;
@@ -196,7 +206,7 @@ fn spawn(
                 rings: Vec::new(),
                 correlator: Correlator::new(level),
                 sink,
-                spans,
+                traces,
                 shared,
                 text: Vec::with_capacity(4096),
             };
@@ -217,7 +227,7 @@ struct Writer {
     rings: Vec<Consumer<Line>>,
     correlator: Correlator,
     sink: Sink,
-    spans: Option<SpanSender>,
+    traces: Option<Traces>,
     shared: Arc<Shared>,
     text: Vec<u8>,
 }
@@ -284,8 +294,9 @@ impl Writer {
     fn take(&mut self, line: Line) {
         match line {
             Line::Call(record, log) => {
-                if let (Some(spans), Some(context)) = (&self.spans, &record.trace) {
-                    spans.send(&record, context);
+                if let (Some(traces), Some(context)) = (&self.traces, &record.trace) {
+                    traces.spans.send(&record, context);
+                    traces.exemplars.note(&record, context);
                 }
                 if !log {
                     return;
@@ -303,6 +314,10 @@ impl Writer {
                     render(&mut self.text, &*energy);
                     self.write();
                 }
+            }
+            Line::Note(note) => {
+                render(&mut self.text, &*note);
+                self.write();
             }
         }
     }

@@ -123,6 +123,10 @@ def test_the_call_stands_between_the_clients_span_and_the_upstreams(sidecar, ups
     assert span.end_time_unix_nano - span.start_time_unix_nano >= 30_000_000
     [(path, sent)] = collector.headers
     assert (path, sent["content-type"], sent["x-key"]) == ("/v1/traces", "application/x-protobuf", "k1")
+    # The slow bucket leads to the trace.
+    text = it.get("/metrics", fields=[("Accept", "application/openmetrics-text; version=1.0.0")]).body.decode()
+    [line] = [line for line in text.splitlines() if "trace_id" in line]
+    assert f'trace_id="{span.trace_id.hex()}"' in line and 'le="0.05"' in line
     # The decision log names the same trace.
     [record] = it.wait_decisions(1)
     assert record["trace"] == f"{span.trace_id.hex()}/{span.span_id.hex()}"

@@ -3,6 +3,7 @@
 //! the server's.
 
 mod context;
+mod exemplar;
 #[cfg(feature = "otlp")]
 mod export;
 #[cfg(feature = "otlp")]
@@ -16,6 +17,8 @@ use http::{HeaderMap, Uri};
 use crate::record::DecisionLevel;
 
 pub use context::{Parent, TRACEPARENT, TraceContext};
+pub use exemplar::{Exemplar, Exemplars};
+pub(crate) use exemplar::{Kept, with_exemplars};
 #[cfg(feature = "otlp")]
 pub use export::Exporter;
 #[cfg(feature = "otlp")]
