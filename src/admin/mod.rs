@@ -22,7 +22,10 @@ use crate::control::Handle;
 use crate::snapshot::AdminBind;
 
 pub use answer::{Refusal, Told};
-pub use routes::{Condition, HaltAnswer, HaltOrder, Health, Nothing};
+pub use routes::{
+    ArmOrder, Condition, HaltAnswer, HaltOrder, Health, Lease, LeaseOrder, Leases, NoteOrder,
+    Notes, Nothing, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
+};
 pub use socket::{AdminAddress, BindError};
 
 // What other servers on a thread of their own have in common with this one.

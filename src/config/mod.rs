@@ -14,6 +14,7 @@ mod inputs;
 mod json;
 mod listener;
 mod log;
+mod masked;
 mod peer_limits;
 mod problem;
 mod protocols;
@@ -42,6 +43,7 @@ pub use listener::{
     ObserveConfig, ProfileConfig, RouteConfig,
 };
 pub use log::{Decisions, LogConfig};
+pub use masked::{MASK, mask, masked};
 pub use peer_limits::PeerLimitsConfig;
 pub use problem::{Place, Problem, Problems, Severity};
 pub use reference::reference;

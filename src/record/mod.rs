@@ -8,6 +8,7 @@ mod exposition;
 mod line;
 pub mod logging;
 mod metrics;
+mod note;
 #[cfg(test)]
 pub(crate) mod reference;
 mod sender;
@@ -38,6 +39,7 @@ pub use metrics::{
     ALERTS, Alert, METRICS, Metric, MetricKind, Panel, SUBJECTS, Subject, Unit, alert_rules,
     dashboard,
 };
+pub use note::NoteLine;
 pub use sender::{Facts, RecordSender};
 pub use settings::{DecisionLevel, LogSettings};
 pub use totals::{CallCount, Calls, FateCount, SlotTotals, Tally, Totals};

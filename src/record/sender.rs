@@ -7,7 +7,7 @@ use std::thread::Thread;
 
 use rtrb::Producer;
 
-use crate::record::{DecisionLevel, EnergyLine, Record, Tracer};
+use crate::record::{DecisionLevel, EnergyLine, NoteLine, Record, Tracer};
 
 /// What decides whether a call is told of; known without building its [`Record`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(crate) enum Line {
     /// A call, and whether the log tells of it; else its span alone is wanted.
     Call(Box<Record>, bool),
     Energy(Box<EnergyLine>),
+    Note(Box<NoteLine>),
 }
 
 /// One thread's end of the decision log. Sending never blocks: a full ring drops the line and
@@ -107,6 +108,13 @@ impl RecordSender {
     pub fn send_energy(&self, line: EnergyLine) {
         if let Some(ring) = &self.ring {
             ring.push(Line::Energy(Box::new(line)));
+        }
+    }
+
+    /// Hands over a note, which is written whatever calls are told of.
+    pub fn send_note(&self, line: NoteLine) {
+        if let Some(ring) = &self.ring {
+            ring.push(Line::Note(Box::new(line)));
         }
     }
 }

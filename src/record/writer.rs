@@ -315,6 +315,10 @@ impl Writer {
                     self.write();
                 }
             }
+            Line::Note(note) => {
+                render(&mut self.text, &*note);
+                self.write();
+            }
         }
     }
 
