@@ -2,7 +2,7 @@
 //! is taken when there are bytes to hold and goes back when there are none, so that an idle
 //! connection costs its socket and nothing else.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::{Deref, DerefMut};
@@ -243,15 +243,23 @@ impl AsyncWrite for Socket {
 
 /// A socket that both directions of one task use; neither is polled while the other is.
 #[derive(Debug)]
-pub struct Stream(RefCell<Socket>);
+pub struct Stream {
+    socket: RefCell<Socket>,
+    /// A write has met the peer's reset. The system tells of one once: a read behind it would give
+    /// an orderly end.
+    lost: Cell<bool>,
+}
 
 impl Stream {
     pub fn new(socket: Socket) -> Self {
-        Self(RefCell::new(socket))
+        Self {
+            socket: RefCell::new(socket),
+            lost: Cell::new(false),
+        }
     }
 
     fn with<R>(&self, act: impl FnOnce(Pin<&mut (dyn Duplex + Unpin)>) -> R) -> R {
-        act(self.0.borrow_mut().duplex())
+        act(self.socket.borrow_mut().duplex())
     }
 
     /// Reads once into the buffer's room. `Ok(0)` is the peer's end.
@@ -280,6 +288,9 @@ impl Stream {
         let read = self.with(|stream| stream.poll_read(context, &mut room));
         let count = room.filled().len();
         ready!(read)?;
+        if count == 0 && self.lost.get() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         buffer.end += count;
         Poll::Ready(Ok(count))
     }
@@ -294,7 +305,7 @@ impl Stream {
     }
 
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self.0.borrow_mut() {
+        match &mut *self.socket.borrow_mut() {
             Socket::Tcp(stream) => stream.poll_read_ready(context),
             Socket::Unix(stream) => stream.poll_read_ready(context),
             Socket::Over(stream) => stream.poll_readable(context),
@@ -302,7 +313,17 @@ impl Stream {
     }
 
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.with(|stream| stream.poll_write(context, bytes))
+        self.note(self.with(|stream| stream.poll_write(context, bytes)))
+    }
+
+    /// Remembers a reset that a write has met.
+    fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &written
+            && error.kind() == io::ErrorKind::ConnectionReset
+        {
+            self.lost.set(true);
+        }
+        written
     }
 
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
@@ -322,7 +343,7 @@ impl Stream {
     }
 
     pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self.0.borrow_mut() {
+        match &mut *self.socket.borrow_mut() {
             Socket::Tcp(_) | Socket::Unix(_) => Poll::Ready(Ok(())),
             Socket::Over(stream) => Pin::new(stream).poll_flush(context),
         }
@@ -340,7 +361,7 @@ impl Stream {
             (_, true) => self.poll_write(context, head),
             _ => {
                 let slices = [IoSlice::new(head), IoSlice::new(body)];
-                self.with(|stream| stream.poll_write_vectored(context, &slices))
+                self.note(self.with(|stream| stream.poll_write_vectored(context, &slices)))
             }
         }
     }
@@ -367,7 +388,7 @@ impl Stream {
     /// Whether the peer is known to have closed its sending side; costs no system call. `None`:
     /// bytes wait unread, and its end behind them is not known to anyone who waits.
     pub fn poll_peer_closed(&self, context: &mut Context<'_>) -> Poll<Option<()>> {
-        if let Socket::Over(stream) = &mut *self.0.borrow_mut() {
+        if let Socket::Over(stream) = &mut *self.socket.borrow_mut() {
             return stream.poll_peer_closed(context);
         }
         match self.poll_readable(context) {
@@ -381,7 +402,7 @@ impl Stream {
         let closed =
             |ready: io::Result<tokio::io::Ready>| ready.is_ok_and(tokio::io::Ready::is_read_closed);
         let readable = Interest::READABLE;
-        match &mut *self.0.borrow_mut() {
+        match &mut *self.socket.borrow_mut() {
             Socket::Tcp(stream) => poll_once(stream.ready(readable)).is_some_and(closed),
             Socket::Unix(stream) => poll_once(stream.ready(readable)).is_some_and(closed),
             Socket::Over(stream) => stream.is_read_closed(),
@@ -404,12 +425,12 @@ impl Stream {
 
     /// Makes the coming close send RST, so that the peer sees ECONNRESET and not an orderly end.
     pub fn reset_on_close(&self) {
-        self.0.borrow_mut().reset_on_close();
+        self.socket.borrow_mut().reset_on_close();
     }
 
     /// The socket, for what is to be carried by it.
     pub fn into_socket(self) -> Socket {
-        self.0.into_inner()
+        self.socket.into_inner()
     }
 
     /// Waits for the peer's next bytes and shows what is there of them, which a read still gives.
@@ -417,7 +438,7 @@ impl Stream {
     pub async fn peek(&self, room: &mut [u8]) -> io::Result<usize> {
         loop {
             self.readable().await?;
-            let peeked = match &*self.0.borrow() {
+            let peeked = match &*self.socket.borrow() {
                 Socket::Tcp(stream) => stream.try_io(Interest::READABLE, || peek(stream, room)),
                 Socket::Unix(stream) => stream.try_io(Interest::READABLE, || peek(stream, room)),
                 Socket::Over(_) => return Err(io::ErrorKind::Unsupported.into()),
@@ -434,7 +455,7 @@ impl Stream {
     /// connection cannot tell.
     pub fn has_unseen_input(&self) -> bool {
         let mut room = [0];
-        let peeked = match &*self.0.borrow() {
+        let peeked = match &*self.socket.borrow() {
             Socket::Tcp(stream) => peek(stream, &mut room),
             Socket::Unix(stream) => peek(stream, &mut room),
             Socket::Over(_) => return false,
@@ -462,69 +483,6 @@ impl Stream {
 fn peek(socket: &impl AsFd, room: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(socket, room, rustix::net::RecvFlags::PEEK)?;
     Ok(count)
-}
-
-impl Stream {
-    fn socket(self: Pin<&mut Self>) -> &mut Socket {
-        self.get_mut().0.get_mut()
-    }
-}
-
-/// For what carries streams of its own: TLS, HTTP/2.
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        room: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.socket() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(context, room),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(context, room),
-            Socket::Over(stream) => Pin::new(stream).poll_read(context, room),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.socket() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-            Socket::Over(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.socket() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Socket::Over(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &*self.0.borrow() {
-            Socket::Tcp(stream) => stream.is_write_vectored(),
-            Socket::Unix(stream) => stream.is_write_vectored(),
-            Socket::Over(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Self::poll_flush(&self, context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Self::poll_shutdown(&self, context)
-    }
 }
 
 /// One poll of a future that is not awaited. Outside of tokio's budget, whose end would look like
@@ -557,6 +515,21 @@ mod tests {
         assert!(pool.kept.borrow().is_empty());
         drop(pool.take());
         assert_eq!(pool.kept.borrow().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_reset_that_a_write_has_met_is_no_orderly_end() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = Stream::new(Socket::Tcp(TcpStream::connect(address).await.unwrap()));
+        let (peer, _) = listener.accept().unwrap();
+        let at_once = Some(Duration::ZERO);
+        socket2::SockRef::from(&peer).set_linger(at_once).unwrap();
+        drop(peer);
+        let reset = io::ErrorKind::ConnectionReset;
+        assert_eq!(stream.write_all(b"x").await.unwrap_err().kind(), reset);
+        let mut buffer = BufferPool::default().take();
+        assert_eq!(stream.read(&mut buffer).await.unwrap_err().kind(), reset);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use globset::GlobSet;
 
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
+use crate::measure::{Counting, Expression};
 use crate::protocol::{Dialect, EndField};
 pub use crate::record::{DecisionLevel, LogSettings, TraceSettings};
 use crate::rule::RuleSet;
@@ -249,6 +250,10 @@ pub struct Safety {
     pub max_delay_per_call: Duration,
     pub max_faults_per_call: usize,
     pub dry_run: bool,
+    /// Each of these halts everything when it is true.
+    pub stop_when: Vec<Expression>,
+    /// What they, and probes, count.
+    pub counting: Counting,
     /// A rule of the admin API lives no longer.
     pub max_ttl: Duration,
     /// While it exists everything is halted.

@@ -23,8 +23,9 @@ use crate::snapshot::AdminBind;
 
 pub use answer::{Refusal, Told};
 pub use routes::{
-    ArmOrder, Condition, HaltAnswer, HaltOrder, Health, Lease, LeaseOrder, Leases, NoteOrder,
-    Notes, Nothing, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
+    ArmOrder, Condition, EffectAnswer, EffectFigures, EffectQuery, HaltAnswer, HaltOrder, Health,
+    Lease, LeaseOrder, Leases, NoteOrder, Notes, Nothing, Probe, ProbeQuery, ProbeStatus,
+    ProbeValue, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
 };
 pub use socket::{AdminAddress, BindError};
 

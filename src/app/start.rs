@@ -17,7 +17,9 @@ use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
 use crate::app::traces::Traces;
 use crate::config::{Resolved, Source};
-use crate::control::{Cause, Handle, Reload, StateError, WatchThread, Watched, watch};
+use crate::control::{
+    Cause, ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch,
+};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
@@ -77,8 +79,8 @@ pub(super) struct App {
     setup: Setup,
     bound: Vec<Bound>,
     admin: Admin,
-    toxiproxy: Option<Toxiproxy>,
     sources: Vec<Arc<Source>>,
+    toxiproxy: Option<Toxiproxy>,
 }
 
 impl App {
@@ -102,8 +104,8 @@ impl App {
             setup,
             bound,
             admin,
-            toxiproxy,
             sources,
+            toxiproxy,
         })
     }
 
@@ -114,8 +116,8 @@ impl App {
             setup,
             bound,
             admin,
-            toxiproxy,
             sources,
+            toxiproxy,
         } = self;
         let live = Arc::new(Live::new(snapshot.clone()));
         let counters = CounterRegistry::default();
@@ -163,11 +165,13 @@ impl App {
         let toxiproxy = toxiproxy.map(|it| it.start(handle.clone())).transpose()?;
         let reloads = start_reloads(&handle, setup.watched)?;
         handle.watch_halt_file()?;
+        let conditions = ConditionThread::start(handle.clone())?;
         notify::ready(&handle);
         serve(&runtime, &mut signals, &handle, &proxy, &reloads);
         // The reload thread is not waited for: a change of the sockets is refused from now on.
         let drained = drain(&runtime, signals, &handle, proxy, setup.log);
         reloads.stop();
+        conditions.stop();
         if let Some(toxiproxy) = toxiproxy {
             toxiproxy.stop();
         }

@@ -30,6 +30,7 @@ mod tests;
 mod toxiproxy;
 mod traces;
 mod tree;
+mod trigger;
 mod upstream;
 
 pub use address::{AddressError, parse_bind};
@@ -54,4 +55,5 @@ pub use schema::{Config, schema};
 pub use source::Source;
 pub use toxiproxy::ToxiproxyConfig;
 pub use traces::TracesConfig;
+pub use trigger::{CallerConfig, TriggerConfig};
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};

@@ -106,7 +106,7 @@ pub fn is_refused(error: &io::Error) -> bool {
 impl Stream {
     /// Whether it is a socket, whose bytes can pass without being read here.
     pub fn is_plain(&self) -> bool {
-        !matches!(&*self.0.borrow(), Socket::Over(_))
+        !matches!(&*self.socket.borrow(), Socket::Over(_))
     }
 
     /// Moves what has come in, `most` bytes of it, into an empty pipe. `Ok(0)` is the peer's end.
@@ -142,7 +142,7 @@ impl Stream {
         let moved = self.poll_raw(context, Interest::WRITABLE, |socket| {
             splice(&ends.read, None, socket, None, held, SpliceFlags::NONBLOCK)
         });
-        let count = ready!(moved)?;
+        let count = ready!(self.note(moved))?;
         if count == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -157,7 +157,7 @@ impl Stream {
             let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
             rustix::net::recv(socket, &mut [0u8; 1], flags).map(|(count, _)| count)
         };
-        let looked = match &*self.0.borrow() {
+        let looked = match &*self.socket.borrow() {
             Socket::Tcp(stream) => try_tcp(stream, Interest::READABLE, look),
             Socket::Unix(stream) => try_unix(stream, Interest::READABLE, look),
             Socket::Over(_) => return false,
@@ -174,7 +174,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         loop {
             let reads = interest.is_readable();
-            let done = match &*self.0.borrow() {
+            let done = match &*self.socket.borrow() {
                 Socket::Tcp(stream) => {
                     ready!(if reads {
                         stream.poll_read_ready(context)

@@ -1,12 +1,13 @@
 //! Streams that are carried by others: TLS, and the streams of an HTTP/2 connection, which can do
-//! more than a connection of HTTP/1.1.
+//! more than a connection of HTTP/1.1. And what carries them.
 
 use std::fmt::Debug;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Socket, Stream, poll_once};
 
@@ -56,7 +57,7 @@ pub trait Transport: AsyncRead + AsyncWrite + Debug + Unpin {
 
 impl Stream {
     fn carried<R>(&self, other: R, ask: impl FnOnce(&mut dyn Transport) -> R) -> R {
-        match &mut *self.0.borrow_mut() {
+        match &mut *self.socket.borrow_mut() {
             Socket::Tcp(_) | Socket::Unix(_) => other,
             Socket::Over(stream) => ask(&mut **stream),
         }
@@ -86,5 +87,68 @@ impl Stream {
     /// As [`Transport::end`].
     pub fn end(&self, trailers: Vec<u8>) -> io::Result<()> {
         self.carried(Ok(()), |stream| stream.end(trailers))
+    }
+}
+
+impl Stream {
+    fn socket(self: Pin<&mut Self>) -> &mut Socket {
+        self.get_mut().socket.get_mut()
+    }
+}
+
+/// For what carries streams of its own: TLS, HTTP/2.
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.socket() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(context, room),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(context, room),
+            Socket::Over(stream) => Pin::new(stream).poll_read(context, room),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.socket() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Socket::Over(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.socket() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Socket::Over(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &*self.socket.borrow() {
+            Socket::Tcp(stream) => stream.is_write_vectored(),
+            Socket::Unix(stream) => stream.is_write_vectored(),
+            Socket::Over(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_flush(&self, context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_shutdown(&self, context)
     }
 }

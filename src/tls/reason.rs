@@ -53,7 +53,9 @@ fn of_certificate(error: &CertificateError) -> String {
             expected,
             presented,
         } => {
-            let names = presented.join(", ");
+            // Written as `DnsName("one.test")`.
+            let quoted = |it: &'_ String| it.split('"').nth(1).unwrap_or(it).to_owned();
+            let names = presented.iter().map(quoted).collect::<Vec<_>>().join(", ");
             let names = if names.is_empty() { "no name" } else { &names };
             format!(
                 "its certificate is for {names}, not for {}",

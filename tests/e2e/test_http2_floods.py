@@ -1,125 +1,107 @@
 """Floods of HTTP/2 frames end their own connection, and cost the others and our memory little."""
 
-import contextlib
+import json
+import os
 import socket
 import statistics
-import struct
-import threading
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from support.net import HOST, Connection, call
+from support.flooder import END_HEADERS, END_STREAM, FLOODS, GET, HEADERS, PREFACE, RST, SETTINGS, frame, kinds
+from support.net import HOST, Connection, call, wait_until
 from support.process import resident
 
 MIB = 1 << 20
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
-END_STREAM, END_HEADERS = 1, 4
-# GET http / of authority "h": static table entries, and a literal.
-GET = b"\x82\x86\x84\x41\x01h"
+# `HORMESIS_FLOOD=3000` makes it the long run.
+CALLS = int(os.environ.get("HORMESIS_FLOOD", 600))
+# Seconds between two connections of the attacker.
+PAUSE = 0.05
 
 
-def frame(kind, flags=0, stream=0, payload=b""):
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+class Attacker:
+    def __init__(self, port, name):
+        program = Path(__file__).parent / "support" / "flooder.py"
+        argv = [sys.executable, program, str(port), name, str(PAUSE)]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def end(self):
+        out, _ = self.process.communicate("\n", timeout=30)
+        return json.loads(out)
 
 
-def odd(start=1):
-    while True:
-        yield start
-        start += 2
-
-
-def pings():
-    while True:
-        yield frame(PING, payload=b"12345678") * 500
-
-
-def settings():
-    while True:
-        yield frame(SETTINGS) * 500
-
-
-def rapid_resets():
-    for stream in odd():
-        yield frame(HEADERS, END_HEADERS | END_STREAM, stream, GET) + frame(RST, 0, stream, b"\0\0\0\x08")
-
-
-def continuations():
-    yield frame(HEADERS, END_STREAM, 1, GET)
-    while True:
-        yield frame(CONTINUATION, 0, 1, b"\x40\x01a\x7f\x81\x7f" + b"b" * 254) * 8
-
-
-def empty_data():
-    yield frame(HEADERS, END_HEADERS, 1, GET)
-    while True:
-        yield frame(DATA, 0, 1) * 500
-
-
-FLOODS = {f.__name__: f for f in (pings, settings, rapid_resets, continuations, empty_data)}
-
-
-def attack(port, flood, until):
-    """Sends a flood on one connection after the other; whether each was ended, and how."""
-    endings = []
-    while not until.is_set():
-        with socket.create_connection((HOST, port), timeout=5) as sock:
-            received = b""
-            with contextlib.suppress(OSError):
-                sock.sendall(PREFACE + frame(SETTINGS))
-                sock.setblocking(False)
-                for piece in flood():
-                    while piece and not until.is_set():
-                        with contextlib.suppress(BlockingIOError):
-                            received += sock.recv(1 << 16)
-                        with contextlib.suppress(BlockingIOError):
-                            piece = piece[sock.send(piece) :]
-                    if until.is_set() or GOAWAY in kinds(received):
-                        break
-            if not until.is_set():
-                endings.append(GOAWAY in kinds(received))
-    return endings
-
-
-def kinds(received):
+def latencies(port, calls):
+    """How long a client's calls take, on a kept connection, with a little time between two."""
     found = []
-    while len(received) >= 9:
-        length = int.from_bytes(received[:3], "big")
-        found.append(received[3])
-        received = received[9 + length :]
-    return found
-
-
-def latencies(port, seconds):
-    """How long a client's calls take, one after the other on a kept connection."""
-    found, end = [], time.monotonic() + seconds
     with Connection(port) as connection:
-        while time.monotonic() < end:
+        for _ in range(calls):
             start = time.perf_counter()
             assert connection.request("GET", "/").status == 200
             found.append(time.perf_counter() - start)
+            time.sleep(0.001)
     return found
+
+
+def p99(found):
+    return statistics.quantiles(found, n=100)[98] * 1e3
 
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_ends_its_own_connection(sidecar, nginx, name):
-    it = sidecar(upstream=nginx, log="fired")
-    quiet = latencies(it.port, 1)
-    before = resident(it.child.pid)["VmRSS"]
-    over, endings = threading.Event(), []
-    attacker = threading.Thread(target=lambda: endings.extend(attack(it.port, FLOODS[name], over)))
-    attacker.start()
-    try:
-        loud = latencies(it.port, 2)
-    finally:
-        over.set()
-        attacker.join()
+    """The attacker takes a part of the machine wherever it attacks: what others' calls take is held against the
+    same attack on another sidecar."""
+    it = sidecar(upstream=nginx, log="fired", workers=2)
+    other = sidecar(upstream=nginx, log="fired", workers=2)
+    latencies(it.port, 50)
+    before, rounds, told = resident(it.child.pid)["VmRSS"], [], []
+
+    def attacked(port):
+        attacker = Attacker(port, name)
+        time.sleep(0.2)
+        found = p99(latencies(it.port, CALLS))
+        told.append(attacker.end())
+        return found
+
+    for _ in range(3):
+        rounds.append((p99(latencies(it.port, CALLS)), attacked(other.port), attacked(it.port)))
+        if is_fair(rounds[-1]):
+            break
     grown = resident(it.child.pid)["VmHWM"] - before
-    p99 = [statistics.quantiles(found, n=100)[98] * 1e3 for found in (quiet, loud)]
-    print(f"{name}: {len(endings)} connections, p99 {p99[0]:.2f} -> {p99[1]:.2f} ms, {grown / MIB:.1f} MiB")
-    assert endings, "the flood went on"
+    shown = ", ".join(f"{quiet:.2f} -> {elsewhere:.2f} elsewhere, {here:.2f} here" for quiet, elsewhere, here in rounds)
+    print(f"{name}: {told[-1]}, p99 in ms {shown}; {grown / MIB:.1f} MiB")
+    assert all(it["connections"] >= 2 for it in told), "the flood went on"
     # The reset behind it may overtake a GOAWAY that the attacker does not read in time.
-    assert any(endings), "no connection ended with GOAWAY"
+    assert any(it["goaways"] for it in told), "no connection ended with GOAWAY"
     assert grown < 16 * MIB
+    assert any(map(is_fair, rounds)), shown
     assert call(it.port).status == 200
+
+
+def is_fair(round):
+    quiet, elsewhere, here = round
+    return here <= 2 * max(quiet, elsewhere)
+
+
+def test_a_hundred_streams_without_a_window_hold_little(sidecar, upstream):
+    it = sidecar(upstream=upstream.port, log="all", top='[limits]\nbody_idle = "500ms"\n')
+    assert it.call(path="/bytes/1000").status == 200
+    before = resident(it.child.pid)["VmRSS"]
+    head = GET[:2] + b"\x04\x0e/bytes/8000000" + GET[3:]
+    with socket.create_connection((HOST, it.port), timeout=20) as sock:
+        sock.sendall(PREFACE + frame(SETTINGS, payload=b"\0\x04\0\0\0\0"))
+        for stream in range(1, 201, 2):
+            sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, stream, head))
+        received = b""
+        while kinds(received).count(RST) < 100:
+            data = sock.recv(1 << 16)
+            assert data, "the connection was ended"
+            received += data
+    grown = resident(it.child.pid)["VmHWM"] - before
+    print(f"{grown / MIB:.1f} MiB for a hundred streams")
+    assert grown < 16 * MIB
+    outcomes = {(record["outcome"], record["origin"]) for record in it.wait_decisions(101)[1:]}
+    assert outcomes == {("timeout", "downstream")}
+    wait_until(lambda: it.metric("hormesis_active_calls") == 0, what="no call left")

@@ -7,11 +7,14 @@ with a hundred rules loaded that do not match.
 import hashlib
 import os
 import random
+import struct
+from concurrent import futures
 
+import grpc
 import pytest
 
-from support.net import Connection
-from support.payload import as_chunks, made
+from support.net import HOST, Connection
+from support.payload import as_chunks, events, made
 
 BODIES = int(os.environ.get("HORMESIS_IDENTITY", 400))
 MIB = 1 << 20
@@ -96,3 +99,56 @@ def test_the_largest_bodies_pass_byte_for_byte(sidecar, upstream):
     it = sidecar(rules(), upstream=upstream.port)
     with Connection(it.port) as connection:
         one(connection, random.Random(3), 64 * MIB, 64 * MIB, "random")
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1200)
+def test_random_event_streams_pass_byte_for_byte(sidecar, upstream):
+    it = sidecar(rules(), upstream=upstream.port, protocol="openai")
+    source = random.Random(12)
+    with Connection(it.port) as connection:
+        for _ in range(max(BODIES // 4, 1)):
+            seed, count = source.randrange(1 << 30), source.randrange(1, 40)
+            answer = connection.request("POST", f"/v1/chat/completions/raw?seed={seed}&events={count}", body=b"{}")
+            assert answer.complete and answer.header("Content-Type") == "text/event-stream"
+            assert answer.body == events(seed, count), f"seed {seed}, {count} events"
+    assert it.metric("hormesis_faults_total") == 0
+
+
+class Streams(grpc.GenericRpcHandler):
+    """Answers each message with its digest and with bytes that a seed in it stands for."""
+
+    def service(self, details):
+        return grpc.stream_stream_rpc_method_handler(self.answer)
+
+    def answer(self, requests, context):
+        for request in requests:
+            seed, size = struct.unpack(">II", request[:8])
+            yield hashlib.sha256(request).digest() + random.Random(seed).randbytes(size)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1200)
+def test_random_grpc_streams_pass_byte_for_byte(sidecar):
+    options = [("grpc.max_send_message_length", 64 * MIB), ("grpc.max_receive_message_length", 64 * MIB)]
+    server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Streams()], options=options)
+    port = server.add_insecure_port(f"{HOST}:0")
+    server.start()
+    it = sidecar(rules(), upstream=port, protocol="grpc", scheme="grpc")
+    source, left = random.Random(13), BODIES // 2
+    with grpc.insecure_channel(f"{HOST}:{it.port}", options=options) as channel:
+        call = channel.stream_stream("/any.Service/Any")
+        while left > 0:
+            plan = []
+            for _ in range(min(left, source.randrange(1, 20))):
+                back = struct.pack(">II", source.randrange(1 << 30), min(size(source), 8 * MIB))
+                plan.append(back + source.randbytes(min(size(source), 8 * MIB)))
+            left -= len(plan)
+            got = list(call(iter(plan), timeout=120))
+            assert len(got) == len(plan)
+            for sent, answer in zip(plan, got, strict=True):
+                seed, length = struct.unpack(">II", sent[:8])
+                assert answer[:32] == hashlib.sha256(sent).digest()
+                assert answer[32:] == random.Random(seed).randbytes(length)
+    assert it.metric("hormesis_faults_total") == 0
+    server.stop(0).wait()

@@ -69,6 +69,15 @@ def test_its_close_of_idle_connections_is_no_error(sidecar, uvicorn, method):
     assert it.metric("hormesis_calls_total", outcome="ok") == 24 * 5
 
 
+@pytest.mark.heavy
+def test_its_defaults_and_ours_meet_without_an_error(sidecar, uvicorn):
+    """uvicorn closes after 5 s, the pool lets go after 4 s."""
+    server = uvicorn(keep_alive=5)
+    it = sidecar(upstream=server.port)
+    assert converse(it, 64, 3, "POST", (3.9, 5.2)) == []
+    assert it.metric("hormesis_calls_total", outcome="ok") == 64 * 3
+
+
 def test_what_can_be_sent_again_survives_the_race_too(sidecar, uvicorn):
     """A pool that keeps longer than uvicorn does: calls meet its close, and are tried once more."""
     server = uvicorn(keep_alive=1)

@@ -211,6 +211,24 @@ fn malformed_requests_reach_nobody() {
 }
 
 #[test]
+fn a_body_that_is_not_as_long_as_it_says_is_reset_and_no_whole_one_upstream() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    for body in [&b"ab"[..], b"abcdef"] {
+        let mut client = RawClient::connect(sidecar.address);
+        let fields = [&GET[..], &[("content-length", "4")]].concat();
+        client.send(HEADERS, END_HEADERS, 1, &block(&fields));
+        let mut server = upstream.accept();
+        server.head();
+        client.send(DATA, END_STREAM, 1, body);
+        let reset = client.until(RST_STREAM);
+        assert_eq!((reset.stream, reset.code()), (1, Reason::PROTOCOL_ERROR));
+        let (got, _) = server.rest();
+        assert!(got.len() < 4, "{got:?}");
+    }
+}
+
+#[test]
 fn connect_is_refused() {
     let upstream = Upstream::scripted();
     let sidecar = Sidecar::before(&upstream).start();

@@ -6,6 +6,7 @@ use crate::support::http2_client::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, H2Client, HEADERS, PING, PRIORITY,
     RST_STREAM, RawClient, SETTINGS, WINDOW_UPDATE, block, frame,
 };
+use crate::support::sidecar::ending;
 use crate::support::{Running, Serving, Sidecar};
 
 fn start() -> Running {
@@ -118,6 +119,37 @@ fn more_streams_than_allowed_are_refused_one_by_one() {
         (refused.stream, refused.code()),
         (5, Reason::REFUSED_STREAM)
     );
+}
+
+#[test]
+fn a_hundred_streams_without_a_window_are_given_up_one_by_one() {
+    let upstream = Serving::answering(|_| {
+        let body = "x".repeat(300_000);
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n{body}").into_bytes()
+    });
+    let sidecar = Sidecar::to(upstream.address)
+        .with("[limits]\nbody_idle = \"200ms\"")
+        .start();
+    let mut client = RawClient::connect(sidecar.address);
+    // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
+    client.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let streams: Vec<u32> = (0..100).map(|it| 2 * it + 1).collect();
+    for stream in &streams {
+        client.send(HEADERS, END_HEADERS | END_STREAM, *stream, &block(&GET));
+    }
+    let mut ended: Vec<u32> = streams
+        .iter()
+        .map(|_| client.until(RST_STREAM).stream)
+        .collect();
+    ended.sort_unstable();
+    assert_eq!(ended, streams);
+    // The connection itself is as good as before.
+    client.send(6, 0, 0, b"12345678");
+    client.until(6);
+    drop(client);
+    for record in sidecar.records() {
+        assert_eq!(ending(&record), "timeout/downstream/200", "{record:#}");
+    }
 }
 
 #[test]

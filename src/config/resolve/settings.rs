@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::binds::Binds;
+use super::conditions;
 use super::upstreams::Upstream;
 use crate::config::admin::parse_health;
 use crate::config::document::Document;
@@ -69,6 +70,8 @@ pub(super) fn safety(
         max_delay_per_call: config.max_delay_per_call.get(),
         max_faults_per_call: config.max_faults_per_call,
         dry_run: config.dry_run || inputs.dry_run,
+        stop_when: conditions::resolve(document, problems),
+        counting: config.counting,
         max_ttl: config.max_ttl.get(),
         halt_file: config.halt_file.clone(),
     })

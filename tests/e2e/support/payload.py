@@ -34,6 +34,20 @@ def made(seed, size, kind) -> bytes:
     return gzip.compress(body, 1, mtime=0) if kind == "gzip" else body
 
 
+def events(seed, count) -> bytes:
+    """Server-sent events of every form: ends of line of all three kinds, comments, no blank line at the end."""
+    source = random.Random(seed)
+    text = b"\xef\xbb\xbf" if source.random() < 0.1 else b""
+    for _ in range(count):
+        end = source.choice([b"\n", b"\n", b"\r\n", b"\r"])
+        for _ in range(source.randrange(1, 4)):
+            name = source.choice([b"data", b"data", b"event", b"id", b"", b"retry", b"own"])
+            value = source.choice([b'{"choices":[{"delta":{"content":"a"}}]}', b"[DONE]", b"", source.randbytes(source.randrange(300))])
+            text += name + source.choice([b":", b": "]) + value.replace(b"\n", b"").replace(b"\r", b"") + end
+        text += end
+    return text if source.random() < 0.8 else text + b"data: unfinished"
+
+
 def as_chunks(body, step) -> bytes:
     """A whole chunked body: sizes in both cases, now and then with an extension."""
     parts = []

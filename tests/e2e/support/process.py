@@ -63,6 +63,20 @@ def resident(pid) -> dict:
     return {key: int(values[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM")}
 
 
+def cpu_seconds(pid) -> float:
+    """The time on CPUs so far, of all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def descriptors(pid) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def threads(pid) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
 def reset_peak(pid):
     """The peak of `resident` counts from here."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -38,14 +38,15 @@ upstream = "up"
 
 
 class Sidecar:
-    def __init__(self, binary, directory: Path, rules="", **options):
+    def __init__(self, binary, directory: Path, rules="", wrap=(), **options):
+        """`wrap`: what the program is started by, such as a shell that makes a namespace first."""
         self.port, self.admin = free_port(), free_port()
-        self.decisions_file = directory / f"decisions-{self.port}.jsonl"
+        self.decisions_file = options.setdefault("log_file", directory / f"decisions-{self.port}.jsonl")
         self.file = directory / f"hormesis-{self.port}.toml"
         self.file.write_text(
-            config(rules, listener=self.port, admin=self.admin, log_file=self.decisions_file, **options)
+            config(rules, listener=self.port, admin=self.admin, **options)
         )
-        self.child = Child([binary, "run", self.file], directory / f"hormesis-{self.port}.log")
+        self.child = Child([*wrap, binary, "run", self.file], directory / f"hormesis-{self.port}.log")
 
     def ready(self):
         def up():

@@ -7,6 +7,7 @@ asks for is done; `/_/requests` is the book. A thread a connection, blocking soc
 import contextlib
 import hashlib
 import json
+import random
 import socket
 import struct
 import sys
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 sys.path.insert(0, __file__.rsplit("/support/", 1)[0])
 from support.net import HOST, now  # noqa: E402
-from support.payload import as_chunks, blocks, made  # noqa: E402
+from support.payload import as_chunks, blocks, events, made  # noqa: E402
 
 BOOK, LOCK = [], threading.Lock()
 
@@ -103,7 +104,9 @@ def one(peer, number):
     query = dict(parse_qsl(url.query))
     kind, _, rest = url.path.strip("/").partition("/")
     try:
-        if url.path == "/v1/chat/completions":
+        if url.path == "/v1/chat/completions/raw":
+            raw_events(peer, entry, rest, query)
+        elif url.path == "/v1/chat/completions":
             chat(peer, entry, json.loads(body), lower)
         else:
             ROUTES.get(kind, echo)(peer, entry, rest, query)
@@ -151,6 +154,17 @@ def identity(peer, entry, _rest, query):
         raise Gone
     peer.send(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
     peer.send(as_chunks(body, int(step)))
+
+
+def raw_events(peer, _entry, _rest, query):
+    """Events that a seed stands for, in pieces that end anywhere."""
+    data, source = events(int(query["seed"]), int(query["events"])), random.Random(int(query["seed"]))
+    peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while data:
+        count = source.randrange(1, 500)
+        piece, data = data[:count], data[count:]
+        peer.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+    peer.send(b"0\r\n\r\n")
 
 
 def slow(peer, entry, rest, query):
