@@ -176,7 +176,7 @@ fn proxies_of_a_file_are_there_before_the_first_answer() {
     let listed = server.get("/proxies").json();
     assert_eq!(listed["a"]["enabled"], true);
     assert_eq!(listed["b"]["enabled"], false);
-    assert!(server.log().contains("Populated proxies from file"));
+    server.wait_for_log("Populated proxies from file");
     assert_eq!(server.terminate(), Some(0));
 }
 
@@ -191,7 +191,7 @@ fn a_file_that_cannot_be_read_only_logs() {
     ] {
         let server = Server::toxiproxy(&["-config", file]);
         assert_eq!(server.get("/proxies").body, "{}");
-        assert!(server.log().contains(said), "{}", server.log());
+        server.wait_for_log(said);
     }
 }
 

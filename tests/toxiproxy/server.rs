@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// Long enough for a machine under load; only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -86,8 +87,17 @@ impl Server {
         }
     }
 
-    pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+    /// Waits until its log says this. It is written beside the answers, and may come after them.
+    pub(crate) fn wait_for_log(&self, said: &str) {
+        let started = Instant::now();
+        loop {
+            let log = self.log.lock().unwrap().clone();
+            if log.contains(said) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "no {said:?} in {log}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
