@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::console::Console;
 use super::{Exit, UsageError, environment};
 use crate::admin::client::told::{Rule, Rules};
-use crate::admin::client::{Address, Client, ClientError, Refused, escaped};
+use crate::admin::client::{Address, Client, ClientError, Refused, RefusedProblem, escaped};
 use crate::admin::{AdminAddress, check_runtime_folder, runtime_folder, token_entry};
 use crate::config::parse_tokens;
 use crate::error::nearest;
@@ -234,7 +234,10 @@ pub(super) fn explain(error: &ClientError, console: &Console) -> Exit {
             Exit::CannotRun
         }
         ClientError::Refused(refused) => {
-            for problem in &refused.problems {
+            // One mistake alone is told by the error itself.
+            let one = refused.problems.len() == 1;
+            let told = |it: &&RefusedProblem| !(one && refused.error.contains(&it.message));
+            for problem in refused.problems.iter().filter(told) {
                 let at = problem
                     .at
                     .as_ref()
