@@ -15,6 +15,12 @@ pub enum Identity<'a> {
     Number(u64),
     /// The value of the rule's `key`: a sticky cohort.
     Key(&'a [u8]),
+    /// One direction of a connection, decided for the n-th time.
+    Redraw {
+        connection: u64,
+        downstream: bool,
+        redraw: u64,
+    },
 }
 
 /// The trigger draw of one rule for one call, uniform in `0.0..1.0`. A hit is `u < p`, so raising
@@ -29,6 +35,15 @@ pub fn trigger(seed: Seed, rule: &str, listener: &str, identity: Identity<'_>) -
         Identity::Key(key) => {
             hash.update(&[1]);
             hash.update(key);
+        }
+        Identity::Redraw {
+            connection,
+            downstream,
+            redraw,
+        } => {
+            hash.update(&[2, u8::from(downstream)]);
+            hash.update(&connection.to_le_bytes());
+            hash.update(&redraw.to_le_bytes());
         }
     }
     unit_interval(hash.digest())

@@ -367,6 +367,20 @@ pub enum Fate {
     Superseded,
 }
 
+impl Fate {
+    /// As metrics, logs and traces name it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Clamped => "clamped",
+            Self::NotApplicable(_) => "not_applicable",
+            Self::NotReached => "not_reached",
+            Self::Revoked => "revoked",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
 /// Why an effect could not act on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

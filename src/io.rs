@@ -17,6 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::error::ignore;
 
+mod closed;
 mod splice;
 mod transport;
 

@@ -13,9 +13,10 @@ use globset::GlobSet;
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
 use crate::protocol::{Dialect, EndField};
-pub use crate::record::{DecisionLevel, LogSettings};
+pub use crate::record::{DecisionLevel, LogSettings, TraceSettings};
 use crate::rule::RuleSet;
 use crate::tls::ServerTls;
+use crate::toxic::ProxyRun;
 use crate::units::Seed;
 use crate::upstream::UpstreamSpec;
 
@@ -55,6 +56,8 @@ pub struct ListenerSpec {
     pub observe: Observe,
     /// What the workers count together; a reload hands it on to the listener of the same name.
     pub state: Arc<ListenerState>,
+    /// It is a proxy of the Toxiproxy API: toxics act on its connections, and no rule does.
+    pub toxics: Option<ProxyRun>,
 }
 
 /// What a listener does with the heads of its calls, beyond what HTTP wants.
@@ -304,6 +307,7 @@ pub struct Settings {
     /// Of the log's file.
     pub log_place: SettingPlace,
     pub energy: EnergySettings,
+    pub traces: Option<TraceSettings>,
 }
 
 /// Where a setting comes from, for the message when it cannot be had.

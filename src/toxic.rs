@@ -1,8 +1,11 @@
-//! Toxics as plain data: what the proxies of the Toxiproxy API are told to do to the bytes of their
-//! connections. Names and units are Toxiproxy's; a value that it would crash on does no harm here.
+//! Toxics: what the proxies of the Toxiproxy API are told to do to the bytes of their connections. Names and units are Toxiproxy's; a value that it would crash on does no harm here.
+
+mod proxy;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub use proxy::{Placed, ProxyRun, ProxyState, Traffic};
 
 /// The way of bytes that a toxic acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -60,6 +60,15 @@ impl Refusal {
         self
     }
 
+    /// The same with another status.
+    #[must_use]
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self {
+            status: Code(status),
+            ..self
+        }
+    }
+
     /// What never happens, unless hormesis itself is wrong.
     pub(super) fn bug(error: impl Into<String>) -> Self {
         Self::new(

@@ -5,6 +5,7 @@
 mod answer;
 mod api;
 mod ask;
+pub mod client;
 mod etag;
 mod guard;
 mod routes;
@@ -21,7 +22,10 @@ use crate::control::Handle;
 use crate::snapshot::AdminBind;
 
 pub use answer::{Refusal, Told};
-pub use routes::{Condition, HaltAnswer, HaltOrder, Health, Nothing};
+pub use routes::{
+    ArmOrder, Condition, HaltAnswer, HaltOrder, Health, Lease, LeaseOrder, Leases, NoteOrder,
+    Notes, Nothing, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
+};
 pub use socket::{AdminAddress, BindError};
 
 use guard::Access;

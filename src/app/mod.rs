@@ -9,6 +9,7 @@ mod energy;
 mod notify;
 mod signals;
 mod start;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -15,8 +15,9 @@ use crate::app::drain::drain;
 use crate::app::energy::{self, SharedEngine};
 use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
-use crate::config::Resolved;
-use crate::control::{Handle, Reload, StateError, WatchThread, Watched, watch};
+use crate::app::traces::Traces;
+use crate::config::{Resolved, Source};
+use crate::control::{Cause, Handle, Reload, StateError, WatchThread, Watched, watch};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
@@ -67,13 +68,17 @@ pub(super) struct App {
     setup: Setup,
     bound: Vec<Bound>,
     admin: Admin,
+    sources: Vec<Arc<Source>>,
 }
 
 impl App {
     pub(super) fn bind(resolved: Resolved, setup: Setup) -> Result<Self, StartError> {
         raise_descriptor_limit();
         let Resolved {
-            snapshot, settings, ..
+            snapshot,
+            settings,
+            sources,
+            ..
         } = resolved;
         let mut inherited = Inherited::of_process(setup.socket_names.as_deref());
         let bound = proxy::bind_with(&snapshot.listeners, &mut inherited)?;
@@ -86,6 +91,7 @@ impl App {
             setup,
             bound,
             admin,
+            sources,
         })
     }
 
@@ -96,16 +102,21 @@ impl App {
             setup,
             bound,
             admin,
+            sources,
         } = self;
         let live = Arc::new(Live::new(snapshot.clone()));
         let counters = CounterRegistry::default();
-        let log = DecisionLog::start(&settings.log)?;
+        let traces = Traces::start(settings.traces.as_ref())?;
+        let log = traces.log(&settings.log)?;
         let handle = Handle::new(
             live.clone(),
             counters.clone(),
             log.stats(),
             settings.state_dir.as_deref(),
         )?;
+        handle.set_log(log.sender());
+        handle.set_sources(sources);
+        handle.heed_halt_file();
         let count = settings.workers.unwrap_or_else(default_workers);
         let metering = energy::start(&settings, &snapshot, count, &log)?;
         let engine = metering.engine;
@@ -137,12 +148,13 @@ impl App {
         });
         let admin = admin.start(handle.clone())?;
         let reloads = start_reloads(&handle, setup.watched)?;
+        handle.watch_halt_file()?;
         notify::ready(&handle);
         serve(&runtime, &mut signals, &handle, &proxy, &reloads);
         // The reload thread is not waited for: a change of the sockets is refused from now on.
         let drained = drain(&runtime, signals, &handle, proxy, setup.log);
         reloads.stop();
-        finish(admin, engine, log);
+        finish(admin, engine, log, traces);
         Ok(drained)
     }
 }
@@ -172,6 +184,7 @@ fn serve(
                 asked = signals.next() => match asked {
                     Asked::Stop(_) => return,
                     Asked::Reload => reloads.reload(),
+                    Asked::Halt => halt_on_signal(handle),
                 },
                 () = handle.keep_time() => {}
                 _ = alive.tick(), if watchdog.is_some() => {
@@ -184,6 +197,20 @@ fn serve(
             }
         }
     });
+}
+
+/// On a thread of its own: what keeps the halt over a restart is a disk.
+fn halt_on_signal(handle: &Handle) {
+    let of_thread = handle.clone();
+    let halt = move |handle: &Handle| {
+        if let Err(error) = handle.halt_for("SIGUSR1", Cause::Signal) {
+            tracing::error!(%error, "the halt holds, but not over a restart");
+        }
+    };
+    let thread = std::thread::Builder::new().name("halt".to_owned());
+    if thread.spawn(move || halt(&of_thread)).is_err() {
+        halt(handle);
+    }
 }
 
 fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {
@@ -229,7 +256,7 @@ fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound], admin: &Admin
         }
     }
     if let Some(halt) = handle.halted() {
-        tracing::warn!(reason = %halt.reason, "halted before this start: no fault acts until it is resumed");
+        tracing::warn!(reason = %halt.reason, "halted from the start: no fault acts until it is resumed");
     }
 }
 
@@ -240,12 +267,13 @@ fn shown(address: &AdminAddress) -> String {
     }
 }
 
-fn finish(admin: AdminThread, engine: Option<SharedEngine>, log: DecisionLog) {
+fn finish(admin: AdminThread, engine: Option<SharedEngine>, log: DecisionLog, traces: Traces) {
     admin.stop();
     if let Some(engine) = engine {
         engine.stop();
     }
     log.close();
+    traces.close();
 }
 
 /// One worker a core that this process may use (its cgroup's quota counts), at most four.

@@ -21,7 +21,7 @@ pub(super) fn run(arguments: &CompletionsArguments, console: &Console) -> anyhow
 }
 
 /// The grammar without what is hidden: clap would complete that too.
-fn shown() -> Command {
+pub(super) fn shown() -> Command {
     let all = Arguments::command();
     let subcommands = all.get_subcommands().filter(|it| !it.is_hide_set());
     Command::new("hormesis")

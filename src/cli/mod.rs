@@ -1,21 +1,35 @@
 //! Arguments, one file a subcommand; exit codes. Tables for people, `--json` for programs.
 
+mod add;
+mod arm;
 mod check;
 mod completions;
 mod console;
+mod decisions;
 mod demo;
 mod doctor;
+mod energy;
 mod explain;
 mod faults;
+mod figures;
+mod halt;
 mod health;
 mod init;
+mod interrupt;
+mod man;
 mod meters;
 mod metrics;
 mod protocols;
+mod remote;
 mod render;
+mod rules;
 mod run;
 mod schema;
+mod status;
+mod stop;
+mod top;
 mod version;
+mod watch;
 
 use std::io;
 use std::process::ExitCode;
@@ -23,6 +37,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use self::console::Console;
+use crate::admin::client::ClientError;
 use crate::app::StartError;
 use crate::config::Problems;
 
@@ -34,7 +49,8 @@ use crate::config::Problems;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 fine, 1 deviated, unhealthy or drained too late, 2 usage or configuration,\n\
-                  3 could not run; 130 and 143 where a second SIGINT or SIGTERM cut a drain short.\n\
+                  3 could not run, 5 halted meanwhile; 130 and 143 where SIGINT or SIGTERM ended a command\n\
+                  or, as a second one, cut a drain short.\n\
                   Start with `hormesis demo`, or `hormesis init > hormesis.toml`."
 )]
 struct Arguments {
@@ -67,6 +83,19 @@ enum Command {
     Metrics(metrics::MetricsArguments),
     Doctor(doctor::DoctorArguments),
     Health(health::HealthArguments),
+    Status(status::StatusArguments),
+    Rules(rules::RulesArguments),
+    Top(top::TopArguments),
+    Decisions(decisions::DecisionsArguments),
+    Energy(energy::EnergyArguments),
+    Add(add::AddArguments),
+    Arm(arm::ArmArguments),
+    Disarm(arm::DisarmArguments),
+    Stop(stop::StopArguments),
+    Watch(watch::WatchArguments),
+    Halt(halt::HaltArguments),
+    Resume(halt::ResumeArguments),
+    Man(man::ManArguments),
     Completions(completions::CompletionsArguments),
     Version(version::VersionArguments),
     Demo(demo::DemoArguments),
@@ -85,6 +114,8 @@ pub(crate) enum Exit {
     /// The arguments or the configuration are wrong.
     Usage = 2,
     CannotRun = 3,
+    /// A halt came in between.
+    Halted = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -122,6 +153,19 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Metrics(arguments) => metrics::run(&arguments, console),
         Command::Doctor(arguments) => doctor::run(&arguments, console),
         Command::Health(arguments) => health::run(&arguments, console),
+        Command::Status(arguments) => status::run(&arguments, console),
+        Command::Rules(arguments) => rules::run(&arguments, console),
+        Command::Top(arguments) => return top::run(&arguments, console),
+        Command::Decisions(arguments) => return decisions::run(&arguments, console),
+        Command::Energy(arguments) => energy::run(&arguments, console),
+        Command::Add(arguments) => return add::run(&arguments, console),
+        Command::Arm(arguments) => arm::arm(&arguments, console),
+        Command::Disarm(arguments) => arm::disarm(&arguments, console),
+        Command::Stop(arguments) => stop::run(&arguments, console),
+        Command::Watch(arguments) => return watch::run(&arguments, console),
+        Command::Halt(arguments) => halt::halt(&arguments, console),
+        Command::Resume(arguments) => halt::resume(&arguments, console),
+        Command::Man(arguments) => man::run(&arguments, console),
         Command::Completions(arguments) => completions::run(&arguments, console),
         Command::Version(arguments) => version::run(&arguments, console),
         Command::Demo(arguments) => return demo::run(arguments),
@@ -143,6 +187,9 @@ fn explain_failure(error: &anyhow::Error, console: &Console) -> ExitCode {
     if broken_pipe {
         // `hormesis faults | head` is no failure.
         return Exit::Fine.into();
+    }
+    if let Some(refused) = error.downcast_ref::<ClientError>() {
+        return remote::explain(refused, console).into();
     }
     if let Some(start) = error.downcast_ref::<StartError>() {
         // It tells its causes itself, with the place in the configuration.

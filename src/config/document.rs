@@ -15,12 +15,13 @@ use super::hint::{humanise, unknown_name};
 use super::tree::{Located, Node};
 use super::{
     AdminConfig, EnergyConfig, Environment, HealthConfig, ListenerConfig, LogConfig,
-    PeerLimitsConfig, Place, Problems, RuleConfig, SafetyConfig, Source, UpstreamConfig,
+    PeerLimitsConfig, Place, Problems, RuleConfig, SafetyConfig, Source, TracesConfig,
+    UpstreamConfig,
 };
 use crate::units::Seed;
 
 /// The keys of a document's root.
-pub(super) const SECTIONS: [&str; 12] = [
+pub(super) const SECTIONS: [&str; 13] = [
     "admin",
     "energy",
     "health",
@@ -31,6 +32,7 @@ pub(super) const SECTIONS: [&str; 12] = [
     "safety",
     "seed",
     "state_dir",
+    "traces",
     "upstreams",
     "workers",
 ];
@@ -46,6 +48,7 @@ pub(super) struct Document<'i> {
     pub(super) safety: Option<Located<'i, SafetyConfig>>,
     pub(super) limits: Option<Located<'i, PeerLimitsConfig>>,
     pub(super) log: Option<Located<'i, LogConfig>>,
+    pub(super) traces: Option<Located<'i, TracesConfig>>,
     pub(super) energy: Option<Located<'i, EnergyConfig>>,
     pub(super) upstreams: Tables<'i, UpstreamConfig>,
     pub(super) listeners: Tables<'i, ListenerConfig>,
@@ -119,6 +122,7 @@ impl<'i> Document<'i> {
             "safety" => self.safety = node.read(problems),
             "limits" => self.limits = node.read(problems),
             "log" => self.log = node.read(problems),
+            "traces" => self.traces = node.read(problems),
             "energy" => self.energy = node.read(problems),
             _ => {
                 let hint = unknown_name("section", name, &SECTIONS);

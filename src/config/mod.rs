@@ -14,6 +14,7 @@ mod inputs;
 mod json;
 mod listener;
 mod log;
+mod masked;
 mod peer_limits;
 mod problem;
 mod protocols;
@@ -26,6 +27,7 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod tree;
 mod upstream;
 
@@ -40,6 +42,7 @@ pub use listener::{
     ObserveConfig, ProfileConfig, RouteConfig,
 };
 pub use log::{Decisions, LogConfig};
+pub use masked::{MASK, mask, masked};
 pub use peer_limits::PeerLimitsConfig;
 pub use problem::{Place, Problem, Problems, Severity};
 pub use reference::reference;
@@ -48,4 +51,5 @@ pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
+pub use traces::TracesConfig;
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};

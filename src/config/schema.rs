@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{
     AdminConfig, EnergyConfig, HealthConfig, ListenerConfig, LogConfig, PeerLimitsConfig,
-    RuleConfig, SafetyConfig, UpstreamConfig,
+    RuleConfig, SafetyConfig, TracesConfig, UpstreamConfig,
 };
 use crate::units::Seed;
 
@@ -48,6 +48,8 @@ pub struct Config {
     limits: PeerLimitsConfig,
     #[schemars(default)]
     log: LogConfig,
+    #[schemars(default)]
+    traces: Option<TracesConfig>,
     #[schemars(default)]
     energy: EnergyConfig,
 }

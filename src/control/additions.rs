@@ -51,6 +51,11 @@ impl Parts {
         specs.iter().any(|it| *it.name == *rule)
     }
 
+    /// The listeners of the configuration: those that rules may watch.
+    pub(super) fn listeners(&self) -> &[ListenerSpec] {
+        &self.files.listeners
+    }
+
     pub(super) const fn added(&self) -> &Additions {
         &self.added
     }
@@ -118,7 +123,9 @@ fn compose(files: &Snapshot, added: &Additions, previous: &Snapshot, at: Duratio
         });
         upstreams.push(it.upstream.clone());
     }
-    let names: Vec<Arc<str>> = listeners.iter().map(|it| Arc::clone(&it.name)).collect();
+    // What was added has toxics: no rule watches it.
+    let watched = files.listeners.iter();
+    let names: Vec<Arc<str>> = watched.map(|it| Arc::clone(&it.name)).collect();
     let specs = files.rules.specs().iter().chain(&added.rules);
     let rules = RuleSet::compile(
         specs.cloned().collect(),
@@ -148,10 +155,6 @@ impl Handle {
     /// Changes what the API has added, and puts the generation that comes of it in force; changes
     /// nothing where `change` refuses. The door for everything that is added: no two changes
     /// happen at once.
-    #[expect(
-        dead_code,
-        reason = "listeners come through it, which are built beside this"
-    )]
     pub(super) fn amend<T, E: From<ChangeError>>(
         &self,
         change: impl FnOnce(&mut Additions, &Parts) -> Result<T, E>,

@@ -1,14 +1,17 @@
-//! A halt, and its file in the state directory: a halted sidecar starts halted.
+//! A halt, its file in the state directory (a halted sidecar starts halted), and the file whose
+//! being there halts.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::control::Handle;
 use crate::record::rfc3339;
 
 /// Reasons longer than this are cut.
@@ -20,13 +23,99 @@ pub struct Halt {
     pub reason: String,
     /// RFC 3339, UTC.
     pub since: String,
+    /// What it came from. Earlier versions kept only orders.
+    #[serde(default)]
+    pub cause: Cause,
+}
+
+/// What a halt came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody asked for it by the admin API.
+    #[default]
+    Order,
+    /// The process was sent SIGUSR1.
+    Signal,
+    /// `[safety] halt_file` is there.
+    File,
+    /// A stop condition held.
+    Condition,
+}
+
+/// Why a halt still holds.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("`[safety] halt_file` {} is there", .0.display())]
+    HaltFile(PathBuf),
 }
 
 impl Halt {
-    pub(super) fn now(reason: &str) -> Self {
+    pub(super) fn now(reason: &str, cause: Cause) -> Self {
         Self {
             reason: reason.chars().take(REASON).collect(),
             since: rfc3339(SystemTime::now()),
+            cause,
+        }
+    }
+}
+
+/// How often it is looked whether the halt file is there.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Why faults must not act because of a file, if they must not. One of which it cannot be told
+/// whether it is there counts as there: nobody can look whether somebody wants a halt.
+fn forbids(file: &Path) -> Option<String> {
+    match fs::symlink_metadata(file) {
+        Ok(_) => Some(format!("the file {} is there", file.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(format!(
+            "it cannot be told whether the file {} is there: {error}",
+            file.display()
+        )),
+    }
+}
+
+impl Handle {
+    /// Halts where `[safety] halt_file` is there.
+    pub fn heed_halt_file(&self) {
+        let file = self.0.live.snapshot().safety.halt_file.clone();
+        let Some(reason) = file.as_deref().and_then(forbids) else {
+            return;
+        };
+        // Once: a halt that holds is not written again and again.
+        if self.halted().is_none()
+            && let Err(error) = self.halt_for(&reason, Cause::File)
+        {
+            tracing::warn!(%error, "the halt holds, but not over a restart");
+        }
+    }
+
+    /// Starts a thread that does so, several times a second, as long as the process lives: nobody
+    /// waits for it, since a disk may hang.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn watch_halt_file(&self) -> io::Result<()> {
+        let handle = self.clone();
+        let thread = thread::Builder::new().name("halt-file".to_owned());
+        thread.spawn(move || {
+            loop {
+                handle.heed_halt_file();
+                thread::sleep(LOOK);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// What keeps a halt from being resumed.
+    pub(super) fn check_halt_file(&self) -> Result<(), ResumeError> {
+        let file = self.0.live.snapshot().safety.halt_file.clone();
+        match file {
+            Some(file) if forbids(&file).is_some() => Err(ResumeError::HaltFile(file)),
+            _ => Ok(()),
         }
     }
 }
@@ -70,7 +159,7 @@ impl HaltFile {
         };
         Ok(Some(serde_json::from_slice(&text).unwrap_or_else(|error| {
             tracing::warn!(path = %self.path.display(), %error, "the kept halt cannot be understood: halted all the same");
-            Halt::now(&format!("{} cannot be understood", self.path.display()))
+            Halt::now(&format!("{} cannot be understood", self.path.display()), Cause::Order)
         })))
     }
 

@@ -4,6 +4,8 @@
 mod additions;
 mod halt;
 mod leases;
+mod notes;
+mod proxies;
 mod reload;
 mod rules;
 mod status;
@@ -20,22 +22,26 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::config;
 use crate::live::Live;
 use crate::proxy::Listening;
 use crate::record::{CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::Snapshot;
 
-pub use halt::{Halt, StateError};
+pub use halt::{Cause, Halt, ResumeError, StateError};
 pub use leases::{LeaseError, LeaseView, NoSuchLease};
+pub use notes::{Note, NoteError};
 pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use rules::{NoSuchRule, Put, RuleError, RuleView};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
-pub use toxics::{ProxyConfig, ProxyError, ProxyView};
+pub use toxics::{ProxyConfig, ProxyError, ProxyTraffic, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
 use additions::Parts;
 use halt::HaltFile;
 use leases::Leases;
+use notes::Notes;
+use proxies::Proxies;
 use reload::History;
 
 /// Says what energy was used so far; called on each scrape, so it must not wait.
@@ -61,6 +67,8 @@ struct Inner {
     ends: Notify,
     /// The sockets that are served.
     listening: OnceLock<Listening>,
+    /// Of the Toxiproxy API. Its locks are taken before `parts`.
+    proxies: Proxies,
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
@@ -77,6 +85,9 @@ struct State {
     bound: BTreeMap<String, String>,
     reloads: History,
     leases: Leases,
+    notes: Notes,
+    /// What the configuration was read from.
+    sources: Vec<Arc<config::Source>>,
 }
 
 impl Handle {
@@ -102,6 +113,7 @@ impl Handle {
             parts: Mutex::new(Parts::of_files(live.current())),
             ends: Notify::new(),
             listening: OnceLock::new(),
+            proxies: Proxies::default(),
             live,
             counters,
             decisions,
@@ -138,14 +150,23 @@ impl Handle {
     /// Where it could not be written to the state directory. It holds all the same, but not over
     /// a restart.
     pub fn halt(&self, reason: &str) -> Result<Halt, StateError> {
+        self.halt_for(reason, Cause::Order)
+    }
+
+    /// The same for another cause than an order.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn halt_for(&self, reason: &str, cause: Cause) -> Result<Halt, StateError> {
         // First the deed, then the paper: a full or slow disk must not keep faults going.
         let halt = {
             let mut state = self.state();
             if state.halt.is_none() {
-                tracing::warn!(%reason, "halted: no fault acts until it is resumed");
+                tracing::warn!(%reason, ?cause, "halted: no fault acts until it is resumed");
             }
             state.halts += 1;
-            let halt = state.halt.get_or_insert_with(|| Halt::now(reason)).clone();
+            let kept = state.halt.get_or_insert_with(|| Halt::now(reason, cause));
+            let halt = kept.clone();
             self.0.live.set_halted(true);
             self.revoke_all();
             halt
@@ -160,8 +181,9 @@ impl Handle {
     /// halt came in between.
     ///
     /// # Errors
-    /// Where the kept halt could not be removed: then it still holds.
-    pub fn resume(&self) -> Result<bool, StateError> {
+    /// Where the halt file is there, or the kept halt could not be removed: then it still holds.
+    pub fn resume(&self) -> Result<bool, ResumeError> {
+        self.check_halt_file()?;
         let Some(halts) = self.halts() else {
             return Ok(false);
         };

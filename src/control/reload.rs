@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use crate::config::{Problem, Problems, Resolved, Severity};
+use crate::config::{self, Problem, Problems, Resolved, Severity};
 use crate::control::status::ReloadFigures;
 use crate::control::{Handle, lock};
 use crate::proxy::{BindError, ChangeError, Listening};
@@ -131,6 +131,18 @@ impl Handle {
         result
     }
 
+    /// What the configuration in force was read from.
+    pub fn set_sources(&self, sources: Vec<Arc<config::Source>>) {
+        self.state().sources = sources;
+    }
+
+    /// The configuration in force as it was written, its secrets masked; and its generation.
+    pub fn shown_config(&self) -> (serde_json::Value, u64) {
+        let sources = self.state().sources.clone();
+        let generation = self.0.live.snapshot().generation;
+        (config::masked(&sources), generation)
+    }
+
     /// How often the configuration was read again.
     pub fn reloads(&self) -> ReloadFigures {
         self.state().reloads.0.clone()
@@ -145,6 +157,7 @@ impl Handle {
         let resolved = read()?;
         let (snapshot, changed, told) =
             self.replace_files(resolved.snapshot, resolved.seed_drawn)?;
+        self.set_sources(resolved.sources);
         let mut warnings: Vec<String> = resolved.warnings.iter().map(Problem::line).collect();
         warnings.extend(told);
         warnings.extend(at_next_start(reload, &resolved.settings, &snapshot));
@@ -176,6 +189,7 @@ fn at_next_start(reload: &Reload, settings: &Settings, snapshot: &Snapshot) -> V
         ("health", before.health != now.health),
         ("log", before.log != now.log),
         ("state_dir", before.state_dir != now.state_dir),
+        ("traces", before.traces != now.traces),
         ("workers", before.workers != now.workers),
     ];
     let mut warnings: Vec<String> = differ

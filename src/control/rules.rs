@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::config::{LiveRule, Problem, Problems, read_rule};
+use crate::config::{LiveRule, Problem, Problems, mask, read_rule};
 use crate::control::additions::Parts;
 use crate::control::leases::NoSuchLease;
 use crate::control::{Handle, State, lock};
@@ -40,6 +40,8 @@ pub enum RuleError {
     Config(Problems),
     #[error("there are {0} rules of the admin API already")]
     TooMany(usize),
+    #[error("a rule that is armed for no time does nothing")]
+    NoTime,
     #[error("{} is longer than {}, which `[safety] max_ttl` allows", humantime::format_duration(*.ttl), humantime::format_duration(*.most))]
     TooLong { ttl: Duration, most: Duration },
     #[error("{0}")]
@@ -59,7 +61,7 @@ pub struct RuleView {
     pub faults: Vec<&'static str>,
     /// Its name and whether it is armed, too.
     pub figures: RuleFigures,
-    /// What was configured, as JSON.
+    /// What was configured, as JSON, its secrets masked.
     pub config: serde_json::Value,
     /// Another after each change but those of figures and time.
     pub etag: String,
@@ -145,7 +147,7 @@ impl Handle {
         if known.is_none() && parts.added().rules.len() >= MOST_RULES {
             return Err(RuleError::TooMany(MOST_RULES));
         }
-        let read = read_rule(name, text, &snapshot.listeners, &snapshot.safety);
+        let read = read_rule(name, text, parts.listeners(), &snapshot.safety);
         let LiveRule { mut spec, warnings } = read.map_err(RuleError::Config)?;
         self.hang_on_lease(&mut spec)?;
         self.put_spec(parts, known, spec)?;
@@ -281,6 +283,9 @@ impl Handle {
         let most = snapshot.safety.max_ttl;
         if let Some(ttl) = ttl.filter(|it| *it > most) {
             return Err(RuleError::TooLong { ttl, most });
+        }
+        if ttl.is_some_and(|it| it.is_zero()) {
+            return Err(RuleError::NoTime);
         }
         let mut cells = snapshot.rules.cells().iter();
         let cell = cells.find(|it| *it.name == *name);
@@ -444,8 +449,12 @@ impl Handle {
             expires_in: end.map(|end| Duration::from_micros(end.saturating_sub(now))),
             faults: it.spec.faults.iter().map(|it| it.name).collect(),
             figures: RuleFigures::read(it.cell),
-            // It was written by serde_json.
-            config: serde_json::from_str(&it.spec.text).unwrap_or_default(),
+            config: {
+                // It was written by serde_json.
+                let mut config = serde_json::from_str(&it.spec.text).unwrap_or_default();
+                mask(&mut config);
+                config
+            },
             etag: self.etag(it.cell),
         }
     }

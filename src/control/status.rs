@@ -89,6 +89,8 @@ impl Handle {
             reloads_failed: reloads.failed,
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
+            spans: inner.decisions.spans(),
+            exemplars: inner.decisions.exemplars(),
             energy: inner.energy.get().and_then(|source| source()),
         }
     }

@@ -31,6 +31,7 @@ fn snapshot(generation: u64, cells: &[&Arc<RuleCell>]) -> Arc<Snapshot> {
             heads: HeadPolicy::default(),
             observe: Observe::default(),
             state: Arc::default(),
+            toxics: None,
         }],
         upstreams: Vec::new(),
         rules: Arc::new(RuleSet::of_cells(cells.iter().copied().cloned().collect())),

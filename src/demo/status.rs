@@ -4,16 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use http::StatusCode;
 use serde::Deserialize;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::error::DemoError;
+use crate::admin::client::{Address, Client};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -98,30 +94,10 @@ pub(super) async fn is_ready(admin: SocketAddr) -> bool {
 }
 
 async fn get(admin: SocketAddr, path: &str) -> Result<Bytes, String> {
-    match timeout(PATIENCE, exchange(admin, path)).await {
-        Ok(Ok((StatusCode::OK, body))) => Ok(body),
-        Ok(Ok((status, _))) => Err(format!("{path} answers {status}")),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("{path} gave no answer in time")),
+    let client = Client::new(Address::from(admin), PATIENCE);
+    let answer = client.raw(path).await.map_err(|error| error.to_string())?;
+    match answer.status {
+        StatusCode::OK => Ok(answer.body),
+        status => Err(format!("{path} answers {status}")),
     }
-}
-
-async fn exchange(
-    admin: SocketAddr,
-    path: &str,
-) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error>> {
-    let socket = TcpStream::connect(admin).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
-    let request = Request::get(path)
-        .header(header::HOST, admin.to_string())
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    let answer = async move {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
-    };
-    // Its error shows in the answer.
-    let (answer, _connection) = tokio::join!(answer, connection);
-    answer
 }

@@ -122,6 +122,7 @@ abort = { at = { token = 20 }, error = "out_of_memory" }
         ],
         phases: WITH_AFTER_UPSTREAM,
         views: &[],
+        usual: "",
         cost: "None. Chosen, at a position of units: the answer is framed as it passes.",
     };
 

@@ -96,6 +96,7 @@ corrupt = { random = "0.1%", side = "request" }
         ],
         phases: &["body"],
         views: &[],
+        usual: "bit_flip = { rate = \"0.1%\" }",
         cost: "None.",
     };
 

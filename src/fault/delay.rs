@@ -131,6 +131,7 @@ delay = { at = "between-tokens", exponential = { mean = "20ms" }, max = "200ms" 
         ],
         phases: WITH_BETWEEN,
         views: &[],
+        usual: "fixed = \"1s\"",
         cost: "None. Chosen, at a position of units: the answer is framed as it passes.",
     };
 

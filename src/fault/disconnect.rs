@@ -79,6 +79,7 @@ disconnect = { at = { unit = 5 }, how = "fin" }
         ],
         phases: WITH_AFTER_UPSTREAM,
         views: &[],
+        usual: "",
         cost: "None. Chosen, at a position of units: the answer is framed as it passes.",
     };
 

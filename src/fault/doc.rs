@@ -21,6 +21,9 @@ pub struct Doc {
     pub phases: &'static [&'static str],
     /// What it edits beyond bytes.
     pub views: &'static [&'static str],
+    /// What `hormesis add` takes where no parameters are given, as lines of the table; empty where
+    /// it needs none.
+    pub usual: &'static str,
     /// What a rule with it costs calls that it does not hurt.
     pub cost: &'static str,
 }
@@ -121,6 +124,15 @@ impl FaultInfo {
             [] => writeln!(out, "- Views: none, it works on bytes.")?,
             views => writeln!(out, "- Views: {}.", views.join(", "))?,
         }
+        writeln!(
+            out,
+            "- `hormesis add {}` without parameters: {}",
+            self.name,
+            match doc.usual {
+                "" => "as above, where each is absent.".to_owned(),
+                usual => format!("`{usual}`."),
+            }
+        )?;
         writeln!(out, "- Cost when not chosen: {}", doc.cost)
     }
 }
@@ -145,6 +157,9 @@ impl fmt::Display for FaultInfo {
             for line in example.lines() {
                 writeln!(f, "  {line}")?;
             }
+        }
+        if !doc.usual.is_empty() {
+            writeln!(f, "\nWithout parameters `hormesis add` takes {}", doc.usual)?;
         }
         writeln!(f, "\nScope   {}", self.scope.as_str())?;
         writeln!(f, "Phases  {}", doc.phases.join(", "))?;

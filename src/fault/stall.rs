@@ -73,6 +73,7 @@ stall = { at = "response-head", for = "30s" }
         ],
         phases: HEAD_TO_END,
         views: &[],
+        usual: "",
         cost: "None. Chosen, it holds a connection open: limit it with `limits.concurrent`.",
     };
 

@@ -119,6 +119,7 @@ throttle = { tokens_per_second = 10 }
         ],
         phases: &["body", "between-units", "between-tokens"],
         views: &[],
+        usual: "bytes_per_second = \"10KiB\"",
         cost: "None. Chosen, with units or tokens: the answer is framed as it passes.",
     };
 

@@ -108,6 +108,7 @@ truncate = { at = { token = 5 }, length = "fix" }
             "{ share = P }",
         ],
         views: &[],
+        usual: "",
         cost: "None. Chosen, at a unit or token: the answer is framed as it passes.",
     };
 

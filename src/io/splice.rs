@@ -80,6 +80,11 @@ impl Pipe {
     pub fn is_empty(&self) -> bool {
         self.held == 0
     }
+
+    /// Bytes that wait in it.
+    pub fn held(&self) -> usize {
+        self.held
+    }
 }
 
 impl Drop for Pipe {

@@ -19,7 +19,7 @@ use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
 use crate::proxy::rescue::Failure;
 use crate::proxy::worker::{Generation, Target, Worker};
-use crate::record::{Facts, Record, SlotCounters, Timing};
+use crate::record::{Facts, Record, SlotCounters, Timing, TraceContext};
 use crate::rule::{Admissions, Course, Decision, RuleCell, RuleSet, Verdict, decide};
 use crate::snapshot::ListenerState;
 
@@ -90,6 +90,26 @@ pub(in crate::proxy) struct Told {
     pub(in crate::proxy) attempt: Option<u32>,
 }
 
+/// Whether a call has a span.
+#[derive(Debug, Default)]
+pub(in crate::proxy) enum Tracing {
+    /// It has none so far.
+    #[default]
+    Open,
+    /// Its caller decided that it has none.
+    Declined,
+    Span(Box<TraceContext>),
+}
+
+impl Tracing {
+    fn span(&self) -> Option<&TraceContext> {
+        match self {
+            Self::Span(context) => Some(context),
+            Self::Open | Self::Declined => None,
+        }
+    }
+}
+
 /// One call from its parsed head to its end.
 #[derive(Debug)]
 pub(in crate::proxy) struct InFlight<'s> {
@@ -105,6 +125,7 @@ pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) started_at: Option<SystemTime>,
     pub(in crate::proxy) description: Description,
     pub(in crate::proxy) told: Option<Told>,
+    pub(in crate::proxy) tracing: Tracing,
     pub(in crate::proxy) decided: Option<Decided>,
     pub(in crate::proxy) activity: Activity,
     pub(in crate::proxy) status: Option<u16>,
@@ -112,6 +133,8 @@ pub(in crate::proxy) struct InFlight<'s> {
     told_status: Option<u16>,
     /// The end of the connection says that the answer is whole.
     pub(in crate::proxy) ends_with_connection: bool,
+    /// A toxic acted on the connection.
+    pub(in crate::proxy) intoxicated: bool,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
     pub(in crate::proxy) reason: Option<String>,
     pub(in crate::proxy) upstream_sent: Option<Instant>,
@@ -161,11 +184,13 @@ impl<'s> InFlight<'s> {
             started_at: None,
             description: Description::default(),
             told: None,
+            tracing: Tracing::default(),
             decided: None,
             activity: Activity::new(worker.activity.as_ref(), id),
             status: None,
             told_status: None,
             ends_with_connection: false,
+            intoxicated: false,
             end: None,
             reason: None,
             upstream_sent: None,
@@ -239,6 +264,20 @@ impl<'s> InFlight<'s> {
         true
     }
 
+    /// Gives it a span if it has none and is one of the calls that begin a trace by now.
+    pub(in crate::proxy) fn trace(&mut self) {
+        if matches!(self.tracing, Tracing::Open)
+            && let Some(tracer) = self.session.worker.records.tracer()
+            && let Some(context) = tracer.begin(self.facts_so_far(), None)
+        {
+            self.tracing = Tracing::Span(Box::new(context));
+        }
+    }
+
+    pub(in crate::proxy) fn has_span(&self) -> bool {
+        self.tracing.span().is_some()
+    }
+
     pub(in crate::proxy) fn execution(&self) -> Option<&Execution> {
         self.decided.as_ref().map(|decided| &*decided.execution)
     }
@@ -285,6 +324,7 @@ impl<'s> InFlight<'s> {
 
     /// Counts, ledgers and, where it is wanted, the record.
     fn finish(&mut self) {
+        self.trace();
         let now = Instant::now();
         let total = now - self.started;
         let (outcome, origin) = self.end.unwrap_or((Outcome::Rejected, Origin::Proxy));
@@ -300,7 +340,8 @@ impl<'s> InFlight<'s> {
         }
         self.activity.end(|| self.finish_line(outcome));
         let facts = self.facts();
-        if self.session.worker.records.wants(facts) {
+        let log = self.session.worker.records.wants(facts);
+        if log || self.has_span() {
             let record = self.record(outcome, origin, total);
             for effect in &record.effects {
                 self.session
@@ -309,7 +350,7 @@ impl<'s> InFlight<'s> {
                     .fate(&effect.planned, &effect.fate);
             }
             self.count_rules(&record.effects);
-            self.session.worker.records.send(record);
+            self.session.worker.records.send(record, log);
         } else if let Some(decided) = self.decided.take() {
             let effects = decided.execution.take_records();
             for effect in &effects {
@@ -355,13 +396,24 @@ impl<'s> InFlight<'s> {
         }
     }
 
-    fn facts(&self) -> Facts {
+    /// The facts of a call under way: what a rule is still to do to it counts as done.
+    fn facts_so_far(&self) -> Facts {
+        let facts = self.facts();
+        let mut verdicts = self.decided.iter().flat_map(|it| &it.verdicts);
+        Facts {
+            fired: facts.fired || verdicts.any(Verdict::is_hit),
+            ..facts
+        }
+    }
+
+    pub(in crate::proxy) fn facts(&self) -> Facts {
         Facts {
             call: self.id,
-            selected: self.decided.is_some(),
-            fired: self.decided.as_ref().is_some_and(|decided| {
-                decided.execution.fired() || decided.verdicts.iter().any(Verdict::would_fire)
-            }),
+            selected: self.decided.is_some() || self.intoxicated,
+            fired: self.intoxicated
+                || self.decided.as_ref().is_some_and(|decided| {
+                    decided.execution.fired() || decided.verdicts.iter().any(Verdict::would_fire)
+                }),
         }
     }
 
@@ -457,6 +509,7 @@ impl<'s> InFlight<'s> {
             units: self.units,
             tokens: self.tokens,
             attempt: told.attempt,
+            trace: self.tracing.span().copied(),
         }
     }
 }

@@ -124,9 +124,19 @@ impl Listening {
         for gone in before.into_iter().flatten() {
             gone.end(Accepting::Closing);
             let endpoint = Arc::downgrade(&gone.endpoint);
-            state.closing.push((gone.bind, endpoint));
+            // With the port that the system chose: another listener may ask for it by its number.
+            let bind = gone.address.parse().map_or(gone.bind, Bind::Tcp);
+            state.closing.push((bind, endpoint));
         }
         Ok(changed)
+    }
+
+    /// Whether a socket that was bound to this address is still about to be closed by a worker.
+    pub fn is_closing(&self, address: &str) -> bool {
+        let mut state = self.state();
+        state.closing.retain(|(_, it)| it.strong_count() > 0);
+        let bind = address.parse().map(Bind::Tcp);
+        bind.is_ok_and(|bind| state.closes(&bind))
     }
 
     /// No socket is served from now on but for what waits in its queue, and none is added.
@@ -249,14 +259,21 @@ impl State {
         changed
     }
 
+    fn closes(&self, bind: &Bind) -> bool {
+        self.closing.iter().any(|(it, _)| match (it, bind) {
+            // One of all addresses is in the way of each of them, and the other way round.
+            (Bind::Tcp(one), Bind::Tcp(other)) => one.port() == other.port(),
+            (one, other) => one == other,
+        })
+    }
+
     /// Waits until the workers have closed a socket of this bind, as a reload before this one has
     /// told them to: it can be bound again only then.
     fn await_closed(&mut self, bind: &Bind) {
         let end = Instant::now() + CLOSING;
         loop {
             self.closing.retain(|(_, it)| it.strong_count() > 0);
-            let closes = self.closing.iter().any(|(it, _)| it == bind);
-            if !closes || Instant::now() >= end {
+            if !self.closes(bind) || Instant::now() >= end {
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));

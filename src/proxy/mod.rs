@@ -29,6 +29,7 @@ mod tcp;
 mod threads;
 pub mod timer;
 mod timerfd;
+mod toxic;
 mod watch;
 mod worker;
 

@@ -136,9 +136,10 @@ async fn relay(
 }
 
 /// Which end of a way failed.
-struct WayError {
-    reading: bool,
-    error: io::Error,
+#[derive(Debug)]
+pub(super) struct WayError {
+    pub(super) reading: bool,
+    pub(super) error: io::Error,
 }
 
 impl WayError {
@@ -154,7 +155,8 @@ impl WayError {
 }
 
 /// One direction.
-struct Way<'w> {
+#[derive(Debug)]
+pub(super) struct Way<'w> {
     from: &'w Stream,
     to: &'w Stream,
     pool: &'w BufferPool,
@@ -166,10 +168,11 @@ struct Way<'w> {
     /// The last of the bulk has come.
     slows: bool,
     state: State,
-    passed: u64,
+    /// Bytes written.
+    pub(super) passed: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Flowing,
     /// The source has ended; FIN is still to be sent.
@@ -178,7 +181,12 @@ enum State {
 }
 
 impl<'w> Way<'w> {
-    fn new(from: &'w Stream, to: &'w Stream, pool: &'w BufferPool, early: Buffer) -> Self {
+    pub(super) fn new(
+        from: &'w Stream,
+        to: &'w Stream,
+        pool: &'w BufferPool,
+        early: Buffer,
+    ) -> Self {
         let buffer = (!early.is_empty()).then_some(early);
         Self {
             from,
@@ -193,7 +201,7 @@ impl<'w> Way<'w> {
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
         loop {
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
@@ -229,6 +237,28 @@ impl<'w> Way<'w> {
             })?;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes what it holds, in its pipe too, and reads nothing: somebody else goes on behind it.
+    pub(super) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WayError>> {
+        ready!(self.poll_held(context))?;
+        self.buffer = None;
+        self.full_reads = 0;
+        while let Some(pipe) = &mut self.pipe {
+            if pipe.is_empty() {
+                (self.slows, self.pipe) = (false, None);
+            } else {
+                let written = ready!(self.to.poll_splice_out(context, pipe));
+                self.passed += written.map_err(WayError::writing)? as u64;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Bytes that were read and are not written.
+    pub(super) fn held(&self) -> usize {
+        let buffered = self.buffer.as_ref().map_or(0, |it| it.len());
+        buffered + self.pipe.as_ref().map_or(0, Pipe::held)
     }
 
     /// Writes what is held, then reads more; holds nothing while there is nothing.

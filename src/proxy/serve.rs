@@ -1,7 +1,7 @@
 //! From an accepted connection to the driver that serves it.
 
 use crate::proxy::call::Session;
-use crate::proxy::{front, http, tcp};
+use crate::proxy::{front, http, tcp, toxic};
 use crate::snapshot::ProtocolSpec;
 
 /// Serves one connection to its end.
@@ -11,8 +11,12 @@ pub(super) async fn serve(session: Session) {
     };
     let listener = &generation.snapshot.listeners[place];
     let (protocol, has_front) = (listener.protocol, listener.has_front());
+    let toxics = listener.toxics.clone();
     // An idle connection must not keep an old generation.
     drop(generation);
+    if let Some(run) = toxics {
+        return Box::pin(toxic::serve(session, run)).await;
+    }
     let (session, early) = if has_front {
         // Boxed: few listeners have it, and it is over before the first call.
         match Box::pin(front::pass(session)).await {

@@ -29,7 +29,8 @@ pub(super) async fn serve(session: Session, early: Option<Buffer>) {
     call.target = call.generation.route_bytes(call.listener, sni);
     call.count();
     ask_rules(&mut call);
-    if call.is_sampled() || call.decided.is_some() {
+    call.trace();
+    if call.is_sampled() || call.has_span() || call.decided.is_some() {
         call.told = Some(Told::default());
     }
     let orderly = match run(&mut call, early).await {

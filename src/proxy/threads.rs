@@ -204,6 +204,7 @@ async fn serve(worker: &Rc<Worker>, orders: &mut UnboundedReceiver<Order>) -> In
     };
     worker.draining.set(true);
     worker.timer.hurry();
+    worker.changed.notify_waiters();
     for task in accepting {
         ignore(task.await);
     }
@@ -236,6 +237,7 @@ async fn answer_doorbell(worker: Rc<Worker>, bell: Arc<Notify>) {
     loop {
         bell.notified().await;
         worker.revoke();
+        worker.changed.notify_waiters();
     }
 }
 

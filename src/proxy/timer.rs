@@ -169,7 +169,7 @@ impl Timer {
         &self,
         deadline: Option<Instant>,
         token: Option<RuleToken>,
-    ) -> impl Future<Output = Waited> {
+    ) -> impl Future<Output = Waited> + use<> {
         let mut wait = Wait {
             timer: self.clone(),
             deadline,

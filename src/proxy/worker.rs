@@ -38,6 +38,8 @@ pub(super) struct Worker {
     /// Connections that are served now.
     pub(super) tasks: Cell<usize>,
     pub(super) idle: tokio::sync::Notify,
+    /// Rings for connections that changes act on while they are open.
+    pub(super) changed: Arc<tokio::sync::Notify>,
     /// Upstreams by their place in the energy ledger, which is that of the start.
     ledger: Vec<Arc<str>>,
     generation: RefCell<Rc<Generation>>,
@@ -241,6 +243,7 @@ impl Worker {
             draining: Cell::new(false),
             tasks: Cell::new(0),
             idle: tokio::sync::Notify::new(),
+            changed: Arc::default(),
             generation: RefCell::new(Rc::new(generation)),
             retired: RefCell::default(),
             // Ids are unique in the process: the worker in the high bits, a count below.

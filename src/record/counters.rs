@@ -214,14 +214,18 @@ impl WorkerCounters {
     /// Counts what became of one planned effect. Looks its rule up: it is called only where
     /// something was planned.
     pub fn fate(&self, planned: &Planned, fate: &Fate) {
+        self.fault(&planned.token.rule, planned.fault, fate);
+    }
+
+    /// The same for what was not planned: a toxic.
+    pub fn fault(&self, rule: &Arc<str>, fault: &'static str, fate: &Fate) {
         let faults = self.cells.faults.load();
-        let rule = &planned.token.rule;
         let known = |rule: &str, fault: &str| {
             faults
                 .iter()
                 .find(|it| *it.rule == *rule && it.fault == fault)
         };
-        let cells = known(rule, planned.fault).or_else(|| {
+        let cells = known(rule, fault).or_else(|| {
             (faults.len() >= FAULTS)
                 .then(|| known(OTHER, OTHER))
                 .flatten()
@@ -232,7 +236,7 @@ impl WorkerCounters {
             return;
         }
         let (rule, fault) = if faults.len() < FAULTS {
-            (Arc::clone(rule), planned.fault)
+            (Arc::clone(rule), fault)
         } else {
             (OTHER.into(), OTHER)
         };

@@ -10,12 +10,13 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::histogram::Histogram;
 use crate::record::metrics::{METRICS, MetricKind};
-use crate::record::{EnergyTotals, Totals};
+use crate::record::trace::with_exemplars;
+use crate::record::{EnergyTotals, Exemplars, SpanFigures, Totals};
 use crate::rule::RuleCell;
 
 /// All figures of one moment.
@@ -31,6 +32,10 @@ pub struct Scrape {
     pub reloads_failed: u64,
     pub decisions_written: u64,
     pub decisions_dropped: u64,
+    /// Absent where no traces are wanted.
+    pub spans: Option<SpanFigures>,
+    /// Traces that stand for buckets of durations.
+    pub exemplars: Exemplars,
     /// Absent where no energy engine runs.
     pub energy: Option<EnergyTotals>,
 }
@@ -51,7 +56,7 @@ pub struct RuleFigures {
 }
 
 /// Calls that a rule selected and left alone, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeniedFigures {
     pub dry_run: u64,
     pub halt: u64,
@@ -124,12 +129,14 @@ impl TextFormat {
 /// # Errors
 /// None in practice: writing to a string does not fail.
 pub fn expose(scrape: Scrape, format: TextFormat, faults: bool) -> Result<String, fmt::Error> {
+    let exemplars = scrape.exemplars.clone();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Figures { scrape, faults }));
     let mut text = String::with_capacity(16 * 1024);
     text::encode(&mut text, &registry)?;
     Ok(match format {
-        TextFormat::OpenMetrics => text,
+        TextFormat::OpenMetrics if exemplars.is_empty() => text,
+        TextFormat::OpenMetrics => with_exemplars(&text, &exemplars),
         TextFormat::Prometheus => as_prometheus(&text),
     })
 }

@@ -6,7 +6,7 @@ use crate::call::Outcome;
 use crate::effect::{ConnectFailure, Effect, Fate, Planned, RuleToken};
 use crate::error::Origin;
 use crate::record::reference::hold_section;
-use crate::record::{Bounds, CounterRegistry, EnergyClass};
+use crate::record::{Bounds, CounterRegistry, EnergyClass, Exemplar};
 use crate::units::MicroJoules;
 
 use super::*;
@@ -59,6 +59,11 @@ fn scrape() -> Scrape {
         reloads_failed: 1,
         decisions_written: 5,
         decisions_dropped: 6,
+        spans: Some(SpanFigures {
+            exported: 5,
+            dropped: 1,
+        }),
+        exemplars: Exemplars::new(),
         energy: Some(EnergyTotals {
             classes: vec![EnergyClass {
                 meter: "rapl".into(),
@@ -215,4 +220,27 @@ fn the_document_lists_every_metric() {
         .unwrap();
     }
     hold_section("metrics.md", "metrics", &table);
+}
+
+#[test]
+fn an_exemplar_stands_behind_its_bucket_in_open_metrics_alone() {
+    let mut series = vec![None; Bounds::CALL.seconds().count() + 1];
+    series[5] = Some(Exemplar {
+        trace: "0af7651916cd43dd8448eb211c80319c".into(),
+        seconds: 0.04,
+        at: 1_700_000_000.5,
+    });
+    let with = |format| {
+        let key = (Arc::from("chat"), "openai");
+        let scrape = Scrape {
+            exemplars: Exemplars::from([(key, series.clone())]),
+            ..scrape()
+        };
+        expose(scrape, format, true).unwrap()
+    };
+    let line = r#"hormesis_call_duration_seconds_bucket{le="0.05",listener="chat",protocol="openai"} 1 # {trace_id="0af7651916cd43dd8448eb211c80319c"} 0.04 1700000000.500"#;
+    let open = with(TextFormat::OpenMetrics);
+    assert_eq!(open.lines().filter(|it| it.contains("trace_id")).count(), 1);
+    assert!(open.lines().any(|it| it == line), "{open}");
+    assert!(!with(TextFormat::Prometheus).contains("trace_id"));
 }

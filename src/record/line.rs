@@ -11,7 +11,7 @@ use crate::call::{Description, Outcome};
 use crate::effect::Fate;
 use crate::error::Origin;
 use crate::model::Admission;
-use crate::record::{EffectRecord, EnergyLine, Record};
+use crate::record::{EffectRecord, EnergyLine, Record, TraceContext};
 use crate::rule::{Verdict, VerdictKind};
 use crate::units::MicroJoules;
 
@@ -56,6 +56,8 @@ pub(crate) struct CallForm<'a> {
     description: &'a Description,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<TraceContext>,
     outcome: Outcome,
     origin: Origin,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +143,7 @@ impl ToLine for Record {
             path: &self.path,
             description: &self.description,
             attempt: self.attempt,
+            trace: self.trace,
             outcome: self.outcome,
             origin: self.origin,
             status: self.status,
@@ -203,13 +206,9 @@ fn admission_form(admission: &Admission) -> Value {
 }
 
 fn effect_form(record: &EffectRecord) -> EffectForm<'_> {
-    let (fate, why) = match &record.fate {
-        Fate::Applied => ("applied", None),
-        Fate::Clamped => ("clamped", None),
-        Fate::NotApplicable(why) => ("not_applicable", Some(readable(why))),
-        Fate::NotReached => ("not_reached", None),
-        Fate::Revoked => ("revoked", None),
-        Fate::Superseded => ("superseded", None),
+    let why = match &record.fate {
+        Fate::NotApplicable(why) => Some(readable(why)),
+        _ => None,
     };
     let planned = &record.planned;
     EffectForm {
@@ -217,7 +216,7 @@ fn effect_form(record: &EffectRecord) -> EffectForm<'_> {
         fault: planned.fault,
         fault_index: planned.fault_index,
         effect: readable(&planned.effect),
-        fate,
+        fate: record.fate.as_str(),
         why,
         waited_us: record.waited.map(micros),
     }

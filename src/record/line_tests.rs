@@ -82,6 +82,7 @@ fn full() -> Record {
         units: 33,
         tokens: 30,
         attempt: Some(1),
+        trace: None,
     }
 }
 

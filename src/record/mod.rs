@@ -8,12 +8,14 @@ mod exposition;
 mod line;
 pub mod logging;
 mod metrics;
+mod note;
 #[cfg(test)]
 pub(crate) mod reference;
 mod sender;
 mod settings;
 mod sink;
 mod totals;
+mod trace;
 mod writer;
 
 use std::net::SocketAddr;
@@ -37,9 +39,14 @@ pub use metrics::{
     ALERTS, Alert, METRICS, Metric, MetricKind, Panel, SUBJECTS, Subject, Unit, alert_rules,
     dashboard,
 };
+pub use note::NoteLine;
 pub use sender::{Facts, RecordSender};
 pub use settings::{DecisionLevel, LogSettings};
 pub use totals::{CallCount, Calls, FateCount, SlotTotals, Tally, Totals};
+pub use trace::{
+    Exemplar, Exemplars, Exporter, Parent, SpanFigures, TRACEPARENT, TraceContext, TraceSettings,
+    Tracer,
+};
 pub use writer::{DecisionLog, LogStats};
 
 /// One call as it went: what was decided, what was done, how it ended.
@@ -75,6 +82,8 @@ pub struct Record {
     /// The request says of itself that it is a retry (`x-stainless-retry-count`,
     /// `x-envoy-attempt-count`): which attempt, from 1.
     pub attempt: Option<u32>,
+    /// Its place in a trace, where it has a span.
+    pub trace: Option<TraceContext>,
 }
 
 /// What one planned effect did.

@@ -7,7 +7,7 @@ use std::thread::Thread;
 
 use rtrb::Producer;
 
-use crate::record::{DecisionLevel, EnergyLine, Record};
+use crate::record::{DecisionLevel, EnergyLine, NoteLine, Record, Tracer};
 
 /// What decides whether a call is told of; known without building its [`Record`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,10 @@ pub struct Facts {
 /// One thing to be told.
 #[derive(Debug)]
 pub(crate) enum Line {
-    Call(Box<Record>),
+    /// A call, and whether the log tells of it; else its span alone is wanted.
+    Call(Box<Record>, bool),
     Energy(Box<EnergyLine>),
+    Note(Box<NoteLine>),
 }
 
 /// One thread's end of the decision log. Sending never blocks: a full ring drops the line and
@@ -32,7 +34,8 @@ pub(crate) enum Line {
 #[derive(Debug)]
 pub struct RecordSender {
     level: DecisionLevel,
-    /// Absent where the level is `off`.
+    tracer: Option<Tracer>,
+    /// Absent where neither log nor traces are wanted.
     ring: Option<Ring>,
 }
 
@@ -58,12 +61,14 @@ impl RecordSender {
     pub const fn off() -> Self {
         Self {
             level: DecisionLevel::Off,
+            tracer: None,
             ring: None,
         }
     }
 
     pub(crate) const fn new(
         level: DecisionLevel,
+        tracer: Option<Tracer>,
         producer: Producer<Line>,
         shared: Arc<Shared>,
         writer: Thread,
@@ -71,6 +76,7 @@ impl RecordSender {
         let producer = RefCell::new(producer);
         Self {
             level,
+            tracer,
             ring: Some(Ring {
                 producer,
                 shared,
@@ -79,15 +85,21 @@ impl RecordSender {
         }
     }
 
-    /// Whether a call is told of. Build a [`Record`] only then.
+    /// What chooses the calls that have a span; absent where none have.
+    pub const fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
+    }
+
+    /// Whether the log tells of a call. Build a [`Record`] only then, or where the call has a span.
     pub fn wants(&self, facts: Facts) -> bool {
         self.level.wants(facts)
     }
 
-    /// Hands a call to the writer, or drops it and counts the drop where the ring is full.
-    pub fn send(&self, record: Record) {
+    /// Hands a call to the writer, or drops it and counts the drop where the ring is full. Without
+    /// `log` only its span is told.
+    pub fn send(&self, record: Record, log: bool) {
         if let Some(ring) = &self.ring {
-            ring.push(Line::Call(Box::new(record)));
+            ring.push(Line::Call(Box::new(record), log));
         }
     }
 
@@ -96,6 +108,13 @@ impl RecordSender {
     pub fn send_energy(&self, line: EnergyLine) {
         if let Some(ring) = &self.ring {
             ring.push(Line::Energy(Box::new(line)));
+        }
+    }
+
+    /// Hands over a note, which is written whatever calls are told of.
+    pub fn send_note(&self, line: NoteLine) {
+        if let Some(ring) = &self.ring {
+            ring.push(Line::Note(Box::new(line)));
         }
     }
 }

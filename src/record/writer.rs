@@ -13,7 +13,10 @@ use crate::record::correlate::Correlator;
 use crate::record::line::render;
 use crate::record::sender::{Line, Shared};
 use crate::record::sink::{Flushed, Sink, probe};
-use crate::record::{DecisionLevel, LogSettings, RecordSender};
+use crate::record::trace::{Kept, SpanSender};
+use crate::record::{
+    DecisionLevel, Exemplars, Exporter, LogSettings, RecordSender, SpanFigures, Tracer,
+};
 
 /// Lines that one sender can be ahead of the writer.
 const RING: usize = 4096;
@@ -28,9 +31,18 @@ const CLOSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct DecisionLog {
     level: DecisionLevel,
+    traces: Option<Traces>,
     shared: Arc<Shared>,
-    /// Absent where the level is `off`.
+    /// Absent where the level is `off` and there are no traces.
     writer: Option<Handle>,
+}
+
+/// Where spans go beside the log.
+#[derive(Clone, Debug)]
+struct Traces {
+    tracer: Tracer,
+    spans: SpanSender,
+    exemplars: Kept,
 }
 
 #[derive(Debug)]
@@ -42,17 +54,32 @@ struct Handle {
 
 /// The figures of the decision log.
 #[derive(Clone, Debug, Default)]
-pub struct LogStats(Arc<Shared>);
+pub struct LogStats {
+    shared: Arc<Shared>,
+    traces: Option<Traces>,
+}
 
 impl LogStats {
     /// Lines that reached the file.
     pub fn written(&self) -> u64 {
-        self.0.written.load(Ordering::Relaxed)
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// What became of spans; `None` where none are exported.
+    pub fn spans(&self) -> Option<SpanFigures> {
+        self.traces.as_ref().map(|it| it.spans.figures())
+    }
+
+    /// Traces that stand for buckets of the calls' durations; none where none are kept.
+    pub fn exemplars(&self) -> Exemplars {
+        self.traces
+            .as_ref()
+            .map_or_else(Exemplars::default, |it| it.exemplars.read())
     }
 
     /// Lines that were lost: a full ring, or a file that could not be written.
     pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
+        self.shared.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -63,13 +90,39 @@ impl DecisionLog {
     /// # Errors
     /// Where no thread can be started.
     pub fn start(settings: &LogSettings) -> io::Result<Self> {
+        Self::begin(settings, None)
+    }
+
+    /// The same, with spans of calls for an exporter: of those that callers sample, and of those
+    /// that `calls` takes.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start_traced(
+        settings: &LogSettings,
+        calls: DecisionLevel,
+        exporter: &Exporter,
+    ) -> io::Result<Self> {
+        let traces = Traces {
+            tracer: Tracer::new(calls),
+            spans: exporter.sender(),
+            exemplars: Kept::default(),
+        };
+        Self::begin(settings, Some(traces))
+    }
+
+    fn begin(settings: &LogSettings, traces: Option<Traces>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let writer = match settings.decisions {
-            DecisionLevel::Off => None,
-            level => Some(spawn(settings, level, Arc::clone(&shared))?),
+        let level = settings.decisions;
+        let wanted = level != DecisionLevel::Off || traces.is_some();
+        let writer = if wanted {
+            Some(spawn(settings, traces.clone(), Arc::clone(&shared))?)
+        } else {
+            None
         };
         Ok(Self {
-            level: settings.decisions,
+            level,
+            traces,
             shared,
             writer,
         })
@@ -97,6 +150,7 @@ impl DecisionLog {
         }
         RecordSender::new(
             self.level,
+            self.traces.as_ref().map(|it| it.tracer.clone()),
             producer,
             Arc::clone(&self.shared),
             writer.thread.clone(),
@@ -104,7 +158,10 @@ impl DecisionLog {
     }
 
     pub fn stats(&self) -> LogStats {
-        LogStats(Arc::clone(&self.shared))
+        LogStats {
+            shared: Arc::clone(&self.shared),
+            traces: self.traces.clone(),
+        }
     }
 
     /// Writes what was sent so far, and ends. Senders that are left drop their lines. Waits for
@@ -133,7 +190,12 @@ impl Drop for DecisionLog {
     }
 }
 
-fn spawn(settings: &LogSettings, level: DecisionLevel, shared: Arc<Shared>) -> io::Result<Handle> {
+fn spawn(
+    settings: &LogSettings,
+    traces: Option<Traces>,
+    shared: Arc<Shared>,
+) -> io::Result<Handle> {
+    let level = settings.decisions;
     let (attach, attached) = channel();
     let (finished, done) = channel();
     let sink = Sink::new(settings);
@@ -144,6 +206,7 @@ fn spawn(settings: &LogSettings, level: DecisionLevel, shared: Arc<Shared>) -> i
                 rings: Vec::new(),
                 correlator: Correlator::new(level),
                 sink,
+                traces,
                 shared,
                 text: Vec::with_capacity(4096),
             };
@@ -164,6 +227,7 @@ struct Writer {
     rings: Vec<Consumer<Line>>,
     correlator: Correlator,
     sink: Sink,
+    traces: Option<Traces>,
     shared: Arc<Shared>,
     text: Vec<u8>,
 }
@@ -229,7 +293,14 @@ impl Writer {
 
     fn take(&mut self, line: Line) {
         match line {
-            Line::Call(record) => {
+            Line::Call(record, log) => {
+                if let (Some(traces), Some(context)) = (&self.traces, &record.trace) {
+                    traces.spans.send(&record, context);
+                    traces.exemplars.note(&record, context);
+                }
+                if !log {
+                    return;
+                }
                 let pending = self.correlator.call(record.id);
                 render(&mut self.text, &*record);
                 self.write();
@@ -243,6 +314,10 @@ impl Writer {
                     render(&mut self.text, &*energy);
                     self.write();
                 }
+            }
+            Line::Note(note) => {
+                render(&mut self.text, &*note);
+                self.write();
             }
         }
     }

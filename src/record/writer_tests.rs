@@ -38,6 +38,7 @@ fn record(id: u64) -> Record {
         units: 0,
         tokens: 0,
         attempt: None,
+        trace: None,
     }
 }
 
@@ -67,7 +68,7 @@ fn all_that_was_sent_from_any_thread_is_there_after_close() {
             let sender = log.sender();
             thread::spawn(move || {
                 for number in 0..1000 {
-                    sender.send(record(worker * 1000 + number));
+                    sender.send(record(worker * 1000 + number), true);
                 }
             })
         })
@@ -97,7 +98,7 @@ fn a_writer_that_sleeps_is_woken_by_a_line() {
         while !log.shared.asleep.load(Ordering::Relaxed) {
             thread::sleep(ROUND);
         }
-        sender.send(record(round));
+        sender.send(record(round), true);
         while stats.written() < round {
             thread::sleep(ROUND);
         }
@@ -116,7 +117,7 @@ fn a_log_that_stands_still_holds_no_sender_and_loses_nothing_silently() {
     let sender = log.sender();
     let sent = 10 * RING as u64;
     for id in 0..sent {
-        sender.send(record(id));
+        sender.send(record(id), true);
     }
     let stats = log.stats();
     assert!(stats.dropped() > 0);
@@ -142,7 +143,7 @@ fn off_wants_nothing_and_starts_no_thread() {
         selected: true,
         fired: true
     }));
-    sender.send(record(1));
+    sender.send(record(1), true);
     log.close();
     assert!(!file.exists());
 }
@@ -159,8 +160,8 @@ fn figures_stand_below_their_call_and_only_there() {
     };
     sampler.send_energy(figures(1));
     sampler.send_energy(figures(2));
-    worker.send(record(1));
-    worker.send(record(3));
+    worker.send(record(1), true);
+    worker.send(record(3), true);
     sampler.send_energy(figures(3));
     log.close();
     let told: Vec<_> = lines(&file)

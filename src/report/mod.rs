@@ -3,7 +3,7 @@
 
 mod html;
 mod json;
-mod number;
+pub mod number;
 mod plot;
 mod run;
 mod text;

@@ -2,7 +2,7 @@
 //! number and its unit on one line.
 
 /// A time given in microseconds.
-pub(super) fn time(micros: u64) -> String {
+pub fn time(micros: u64) -> String {
     let micros = super::run::float(micros);
     if micros < 1e3 {
         format!("{micros:.0}\u{a0}µs")
@@ -13,7 +13,7 @@ pub(super) fn time(micros: u64) -> String {
     }
 }
 
-pub(super) fn joules(joules: f64) -> String {
+pub fn joules(joules: f64) -> String {
     let size = joules.abs();
     if size == 0.0 {
         "0\u{a0}J".to_owned()
@@ -37,7 +37,7 @@ pub(super) fn optional_joules(microjoules: Option<u64>) -> String {
 }
 
 /// A share from 0 to 1. What is not nothing does not read as 0 %.
-pub(super) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent == 0.0 {
         "0\u{a0}%".to_owned()
@@ -51,7 +51,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// Three significant digits, without an exponent.
-pub(super) fn digits(value: f64) -> String {
+pub fn digits(value: f64) -> String {
     let size = value.abs();
     if size >= 99.95 {
         format!("{value:.0}")

@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, DEFAULT_VERSIONS, DigitallySignedStruct, Error as TlsError, SignatureScheme,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -83,11 +84,21 @@ impl ClientTls {
 
     /// Does the handshake on a connection to `host`.
     pub async fn connect(&self, host: &str, socket: Socket) -> io::Result<TlsStream> {
+        self.handshake(host, socket)
+            .await
+            .map(TlsStream::of_upstream)
+    }
+
+    /// The same on whatever carries bytes.
+    pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> io::Result<tokio_rustls::client::TlsStream<S>> {
         let name = self.name.clone().or_else(|| server_name(host));
         let name = name.ok_or_else(|| io::Error::other("its name is none that TLS can ask for"))?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
-        let connected = connector.connect(name, socket).await?;
-        Ok(TlsStream::of_upstream(connected))
+        connector.connect(name, stream).await
     }
 }
 

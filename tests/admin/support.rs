@@ -38,6 +38,7 @@ fn snapshot() -> Arc<Snapshot> {
             heads: HeadPolicy::default(),
             observe: Observe::default(),
             state: Arc::default(),
+            toxics: None,
         }],
         upstreams: Vec::new(),
         rules: Arc::new(RuleSet::default()),

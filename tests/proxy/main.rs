@@ -32,6 +32,8 @@ mod tcp;
 mod tcp_faults;
 mod tls;
 mod tls_settings;
+mod toxic_proxies;
+mod toxics;
 mod trailers;
 mod transparency;
 mod workers;

@@ -11,6 +11,7 @@ pub(crate) mod http2;
 pub(crate) mod http2_client;
 pub(crate) mod sidecar;
 pub(crate) mod tls;
+pub(crate) mod toxiproxy;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::admin::answer::{Refusal, json};
 use crate::admin::ask::{Object, on_disk};
-use crate::control::{Halt, Handle};
+use crate::control::{Halt, Handle, ResumeError};
 
 /// Why to halt.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -55,7 +55,15 @@ pub(in crate::admin) async fn halt(
 }
 
 /// Lets faults act again on calls to come.
-#[utoipa::path(post, path = "/resume", request_body = Option<Nothing>, responses((status = OK, body = HaltAnswer)))]
+#[utoipa::path(
+    post,
+    path = "/resume",
+    request_body = Option<Nothing>,
+    responses(
+        (status = OK, body = HaltAnswer),
+        (status = CONFLICT, description = "`[safety] halt_file` is there.", body = Refusal),
+    )
+)]
 pub(in crate::admin) async fn resume(
     State(handle): State<Handle>,
     Object(Nothing {}): Object<Nothing>,
@@ -67,12 +75,17 @@ pub(in crate::admin) async fn resume(
         })
     })
     .await?;
-    let answer = answer.map_err(|error| {
-        Refusal::new(
+    let answer = answer.map_err(|error| match &error {
+        ResumeError::HaltFile(file) => Refusal::new(
+            StatusCode::CONFLICT,
+            format!("still halted: {error}"),
+            format!("rm {}, and resume again", file.display()),
+        ),
+        ResumeError::State(_) => Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("still halted: {error}"),
             "make the state directory writable, and resume again",
-        )
+        ),
     })?;
     Ok(json(StatusCode::OK, &answer))
 }

@@ -1,14 +1,22 @@
 //! What can be asked: one file a resource, entered in [`all`].
 
+mod config;
 mod halt;
 mod health;
+mod leases;
 mod metrics;
+mod notes;
 mod openapi;
+mod rules;
 mod status;
 
 // What the routes take and give, for clients.
+pub use config::{ReloadAnswer, ShownConfig};
 pub use halt::{HaltAnswer, HaltOrder, Nothing};
 pub use health::{Condition, Health};
+pub use leases::{Lease, LeaseOrder, Leases};
+pub use notes::{NoteOrder, Notes};
+pub use rules::{ArmOrder, Rule, RuleSource, Rules};
 
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -23,12 +31,25 @@ use crate::control::Handle;
 /// Every route of the admin listener, and the scope that each needs.
 pub(super) fn all() -> Api {
     Api::new()
+        .route(Scope::Read, routes!(config::config))
+        .route(Scope::Config, routes!(config::reload))
         .route(Scope::Halt, routes!(halt::halt))
         .route(Scope::Write, routes!(halt::resume))
         .route(Scope::Open, routes!(health::healthz))
         .route(Scope::Open, routes!(health::readyz))
+        .route(Scope::Read, routes!(leases::leases))
+        .route(Scope::Write, routes!(leases::keep))
+        .route(Scope::Halt, routes!(leases::end))
         .route(Scope::Read, routes!(metrics::metrics))
+        .route(Scope::Read, routes!(notes::notes))
+        .route(Scope::Write, routes!(notes::note))
         .route(Scope::Read, routes!(openapi::document))
+        .route(Scope::Read, routes!(rules::rules))
+        .route(Scope::Read, routes!(rules::rule))
+        .route(Scope::Write, routes!(rules::put))
+        .route(Scope::Halt, routes!(rules::delete))
+        .route(Scope::Write, routes!(rules::arm))
+        .route(Scope::Halt, routes!(rules::disarm))
         .route(Scope::Read, routes!(status::status))
 }
 

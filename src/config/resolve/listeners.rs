@@ -93,6 +93,7 @@ fn listener(
         heads: heads(located, protocol, problems),
         observe: observe(&config.observe),
         state: Arc::default(),
+        toxics: None,
     })
 }
 

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::names::Names;
 use super::rules::resolve_one;
 use crate::config::json::parse;
+use crate::config::masked::{MASK, masks};
 use crate::config::tree::{Located, Node};
 use crate::config::{Problem, Problems, RuleConfig, Source};
 use crate::rule::{RuleSource, RuleSpec};
@@ -78,6 +79,7 @@ fn resolve(
     let located = node.read::<RuleConfig>(problems)?;
     let names = Names::new("listener", listeners.iter().map(|it| &*it.name), false);
     let listeners: Vec<_> = listeners.iter().map(Some).collect();
+    refuse_masks(&located, problems);
     let mut spec = resolve_one(&located, &names, &listeners, problems)?;
     spec.ttl = Some(ttl(&located, safety, problems));
     spec.source = RuleSource::Api { lease };
@@ -119,6 +121,15 @@ fn name_it(name: &str, table: &mut DeTable<'_>, source: &Arc<Source>, problems: 
                 problems.error(source, given.span(), message, help);
             }
         }
+    }
+}
+
+/// What was read from here may have its secrets masked: written back, it would select nothing.
+fn refuse_masks(located: &Located<'_, RuleConfig>, problems: &mut Problems) {
+    let mut value = serde_json::to_value(&located.value).unwrap_or_default();
+    for path in masks(&mut value) {
+        let help = "this is how a secret is shown: write the secret itself".to_owned();
+        located.error(problems, &path, format!("`{MASK}` is a mask"), help);
     }
 }
 

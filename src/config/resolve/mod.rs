@@ -8,6 +8,7 @@ mod names;
 mod rules;
 mod settings;
 mod tls;
+mod traces;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
@@ -31,6 +32,8 @@ pub struct Resolved {
     pub warnings: Vec<Problem>,
     /// The configuration has no seed: this one was drawn, and should be told.
     pub seed_drawn: bool,
+    /// What it was read from.
+    pub sources: Vec<Arc<Source>>,
 }
 
 /// Reads sources as one configuration.
@@ -51,6 +54,7 @@ pub fn resolve(sources: &[Arc<Source>], inputs: &Inputs<'_>) -> Result<Resolved,
         snapshot,
         settings,
         warnings: problems.into_vec(),
+        sources: sources.to_vec(),
         seed_drawn: document.seed.is_none() && inputs.seed.is_none(),
     })
 }

@@ -162,6 +162,7 @@ pub(super) fn resolve(
             |it| LogSettings::from(&it.value),
         ),
         energy: energy(document, upstreams, problems),
+        traces: super::traces::resolve(document, problems),
     })
 }
 

@@ -10,10 +10,10 @@ use crate::http1::{BodyScanner, Framing, Request};
 use crate::io::Buffer;
 use crate::proxy::call::InFlight;
 use crate::proxy::call::Session;
-use crate::proxy::http::Next;
 use crate::proxy::http::answer::{self, Own};
 use crate::proxy::http::decide::{ask_rules, told};
 use crate::proxy::http::forward::forward;
+use crate::proxy::http::{Next, traced};
 use crate::proxy::rescue::Failure;
 use crate::proxy::watch::unless_gone;
 use crate::proxy::worker::RouteFacts;
@@ -78,7 +78,8 @@ fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s
     };
     call.target = call.generation.route(call.listener, &facts);
     call.count();
-    if call.is_sampled() {
+    traced::of_caller(&mut call, head, buffer);
+    if call.is_sampled() || call.has_span() {
         call.told = Some(told(head, buffer));
         call.started_at = Some(SystemTime::now());
     }

@@ -20,10 +20,10 @@ use crate::proxy::execution::acts_on_body;
 use crate::proxy::http::Next;
 use crate::proxy::http::beside::Beside;
 use crate::proxy::http::exchange::Asked;
-use crate::proxy::http::forwarded;
 use crate::proxy::http::respond::respond;
 use crate::proxy::http::switch::pass_head;
 use crate::proxy::http::upload::{Destination, Upload, upload};
+use crate::proxy::http::{forwarded, traced};
 use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
@@ -52,8 +52,14 @@ enum Outgoing {
 }
 
 impl Outgoing {
-    fn prepare(call: &InFlight<'_>, buffer: &mut Buffer, head: &Request, continued: bool) -> Self {
+    fn prepare(
+        call: &mut InFlight<'_>,
+        buffer: &mut Buffer,
+        head: &Request,
+        continued: bool,
+    ) -> Self {
         let mut edits = forwarded::of_request(call, head, buffer);
+        traced::of_request(call, &mut edits);
         if let Some(execution) = call.execution() {
             edits.extend(execution.take_head_edits(Side::Request));
         }

@@ -13,6 +13,7 @@ mod read_ahead;
 mod respond;
 mod shape;
 mod switch;
+mod traced;
 mod upload;
 
 use std::future::poll_fn;

@@ -71,4 +71,19 @@ pub(super) static METRICS: &[Metric] = &[
         panel: None,
         samples: |scrape, samples| samples.counter(&[], &scrape.decisions_written),
     },
+    Metric {
+        name: "hormesis_spans_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Number,
+        labels: &["result"],
+        help: "Spans of calls, by result: exported, or dropped where the collector did not take them. Nothing where no traces are wanted.",
+        panel: None,
+        samples: |scrape, samples| match scrape.spans {
+            Some(spans) => {
+                samples.counter(&[("result", "dropped")], &spans.dropped)?;
+                samples.counter(&[("result", "exported")], &spans.exported)
+            }
+            None => Ok(()),
+        },
+    },
 ];

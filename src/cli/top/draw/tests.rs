@@ -1,0 +1,162 @@
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::*;
+use crate::cli::top::model::tests::view;
+
+fn shown(width: u16, height: u16, halted: bool, help: bool) -> String {
+    let view = view(halted);
+    let picture = Picture {
+        view: &view,
+        address: "127.0.0.1:9901".to_owned(),
+        help,
+        notice: None,
+    };
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| picture.draw(frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let rows = buffer.content().chunks(usize::from(width));
+    let row = |cells: &[ratatui::buffer::Cell]| {
+        let text: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
+        text.trim_end().to_owned()
+    };
+    rows.map(row).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_reads_well_in_a_small_window() {
+    insta::assert_snapshot!(shown(80, 24, false, false), @"
+    hormesis 0.1.0  127.0.0.1:9901  ready  up 2m 40s  configuration 2  seed 7
+     calls ─────────────────────────────────────────────────────────────────────────
+    listener   calls/s  active      p50      p90      p99   token1   errors injected
+    chat          10.0       2  25.0 ms   838 ms   1.75 s  5.00 ms      0 %     20 %
+
+     errors by origin ─────────────────────   joules by outcome (cpu-model) ────────
+                   /s in all         mostly  ok                 240 J  ████████████
+    upstream        0      1 upstream_error  injected_fault    12.0 J  █
+    downstream      0      0                 upstream_error         –
+    proxy           0      0                 525 mJ a success, calls draw 4.20 W
+    injected     2.00    120 injected_fault
+
+     rules (3) ─────────────────────────────────────────────────────────────────────
+    rule             on          faults      state    ends in  hits/s   now  applied
+    overloaded       all         abort       armed               2.00     0      120
+    delay-chat       chat        delay       armed        28s       0     2       10
+    later            chat        stall       off                    0     0        0
+
+
+
+
+
+
+     q quit   h halt every fault   ? help
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halt_is_seen_first() {
+    insta::assert_snapshot!(shown(80, 24, true, false), @"
+    hormesis 0.1.0  127.0.0.1:9901  ready  up 2m 40s  configuration 2  seed 7
+     HALTED by order since 2026-11-27T11:04:00Z: too hot
+     calls ─────────────────────────────────────────────────────────────────────────
+    listener   calls/s  active      p50      p90      p99   token1   errors injected
+    chat          10.0       2  25.0 ms   838 ms   1.75 s  5.00 ms      0 %     20 %
+
+     errors by origin ─────────────────────   joules by outcome (cpu-model) ────────
+                   /s in all         mostly  ok                 240 J  ████████████
+    upstream        0      1 upstream_error  injected_fault    12.0 J  █
+    downstream      0      0                 upstream_error         –
+    proxy           0      0                 525 mJ a success, calls draw 4.20 W
+    injected     2.00    120 injected_fault
+
+     rules (3) ─────────────────────────────────────────────────────────────────────
+    rule             on          faults      state    ends in  hits/s   now  applied
+    overloaded       all         abort       halted              2.00     0      120
+    delay-chat       chat        delay       halted       28s       0     2       10
+    later            chat        stall       halted                 0     0        0
+
+
+
+
+
+     q quit   h halt every fault   ? help
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_window_has_lines_and_all_columns() {
+    insta::assert_snapshot!(shown(160, 50, false, false), @"
+    hormesis 0.1.0  127.0.0.1:9901  ready  up 2m 40s  configuration 2  seed 7
+     calls ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    listener                                                                                   calls/s  active      p50      p90      p99   token1   errors injected
+    chat                                                                                          10.0       2  25.0 ms   838 ms   1.75 s  5.00 ms      0 %     20 %
+
+     calls a second ───────────────────────────────────────────────────────────────   p99 of each second ───────────────────────────────────────────────────────────
+    10.0    │                                    ⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉  5.00 s  │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+            │                                                                                │
+    5.00    │                                                                        2.50 s  │
+            │                                                                                │                                     ⢸  ⢸  ⢸  ⢸  ⡇  ⡇  ⡇  ⡇  ⡇ ⢸  ⢸  ⢸
+            │                                                                                │                                     ⢸  ⢸  ⢸  ⢸  ⣷  ⡇  ⡇  ⡇ ⢰⡇ ⢸⡆ ⢸  ⢸
+            │                                                                                │                                     ⡜⡄ ⡜⡄ ⡜⡄ ⡜⡄⢠⢻ ⢠⢣ ⢠⢣ ⢠⢣ ⢸⢣ ⡜⡇ ⡜⡄ ⡜
+            │                                                                                │                                     ⡇⡇ ⡇⡇ ⡇⡇ ⡇⡇⢸⠘⡄⢸⢸ ⢸⢸ ⢸⢸ ⡜⢸ ⡇⢣ ⡇⡇ ⡇
+            │                                                                                │                                    ⠤⠇⠧⠤⠇⠧⠤⠇⠧⠤⠇⠧⠼ ⠧⠼⠸⠤⠼⠸⠤⠼⠸⠤⠇⠸⠤⠇⠸⠤⠇⠧⠤⠇
+            │                                                                                │
+            │                                                                                │
+    0       │                                                                        0       │
+            └──────────────────────────────────────────────────────────────────────          └──────────────────────────────────────────────────────────────────────
+    2 min ago                                1 min                              now  2 min ago                                1 min                              now
+     errors by origin ─────────────────────────────────────────────────────────────   joules by outcome (cpu-model) ────────────────────────────────────────────────
+                   /s in all                                                 mostly  ok                 240 J  ████████████████████████████████████████████████████
+    upstream        0      1                                         upstream_error  injected_fault    12.0 J  ██
+    downstream      0      0                                                         upstream_error         –
+    proxy           0      0                                                         525 mJ a success, calls draw 4.20 W
+    injected     2.00    120                                         injected_fault
+
+     rules (3) ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    rule                         on                 faults              state    ends in  hits/s   now  applied   denied from  stops when
+    overloaded                   all                abort               armed               2.00     0      120        1 file  error_rate(chat) > 20% for 5s
+    delay-chat                   chat               delay               armed        28s       0     2       10        0 api
+    later                        chat               stall               off                    0     0        0        0 file
+
+
+
+
+
+
+
+
+
+
+
+
+     q quit   h halt every fault   ? help
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn help_is_part_of_the_screen() {
+    let help = shown(80, 24, false, true);
+    assert!(
+        help.contains("hormesis resume") && help.contains("calls/s"),
+        "{help}"
+    );
+    assert!(!help.contains("errors by origin"), "{help}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_is_too_small_says_so() {
+    assert_eq!(
+        shown(40, 5, false, false).trim(),
+        "top needs 60×14 characters"
+    );
+    // Whatever the size, it is drawn.
+    for (width, height) in [(1, 1), (60, 14), (61, 15), (300, 90)] {
+        shown(width, height, true, false);
+    }
+}

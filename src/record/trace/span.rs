@@ -1,0 +1,151 @@
+//! A call as a span of OpenTelemetry: the semantic conventions' names where there are some, ours
+//! under `hormesis.`.
+
+use std::time::SystemTime;
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+
+use crate::call::Outcome;
+use crate::record::{Record, TraceContext};
+
+/// The span of a call. The path is cut before its query, which may hold what nobody should read.
+pub(super) fn span_of(record: &Record, context: &TraceContext) -> Span {
+    let start = nanos(record.started);
+    let operation = record.description.operation.as_deref();
+    let path = record.path.split('?').next().unwrap_or_default();
+    let name = match (operation, record.method.as_str()) {
+        (Some(operation), _) => operation.to_owned(),
+        // A span's name must not be one of many: the path is an attribute.
+        (None, "") => record.protocol.to_owned(),
+        (None, method) => method.to_owned(),
+    };
+    let total = u64::try_from(record.timing.total.as_nanos()).unwrap_or(u64::MAX);
+    Span {
+        trace_id: context.trace.to_vec(),
+        span_id: context.span.to_vec(),
+        parent_span_id: context.parent.map_or_else(Vec::new, |it| it.to_vec()),
+        flags: u32::from(context.flags),
+        name,
+        kind: SpanKind::Server.into(),
+        start_time_unix_nano: start,
+        end_time_unix_nano: start.saturating_add(total),
+        attributes: attributes(record, path),
+        status: Some(status(record)),
+        ..Span::default()
+    }
+}
+
+/// What hormesis injected is an error of the call too, and its origin tells whose.
+fn status(record: &Record) -> Status {
+    match record.outcome {
+        Outcome::Ok => Status::default(),
+        outcome => Status {
+            code: StatusCode::Error.into(),
+            message: record
+                .reason
+                .clone()
+                .unwrap_or_else(|| format!("{} ({})", outcome.as_str(), record.origin)),
+        },
+    }
+}
+
+fn attributes(record: &Record, path: &str) -> Vec<KeyValue> {
+    let mut all = Attributes::default();
+    if !record.method.is_empty() {
+        all.text("http.request.method", &record.method);
+        all.text("url.path", path);
+    }
+    if let Some(status) = record.status {
+        all.number("http.response.status_code", status.into());
+    }
+    if let Some(peer) = record.peer {
+        all.text("client.address", &peer.ip().to_string());
+        all.number("client.port", peer.port().into());
+    }
+    if let Some(model) = &record.description.model {
+        all.text("gen_ai.request.model", model);
+    }
+    all.text("hormesis.listener", &record.listener);
+    all.text("hormesis.protocol", record.protocol);
+    if let Some(upstream) = &record.upstream {
+        all.text("hormesis.upstream", upstream);
+    }
+    all.number(
+        "hormesis.call",
+        i64::try_from(record.id).unwrap_or(i64::MAX),
+    );
+    all.text("hormesis.outcome", record.outcome.as_str());
+    all.text("hormesis.origin", record.origin.as_str());
+    if record.tokens > 0 {
+        let tokens = i64::try_from(record.tokens).unwrap_or(i64::MAX);
+        all.number("hormesis.token_units", tokens);
+    }
+    if let Some(first) = record.timing.first_token {
+        all.seconds("hormesis.time_to_first_token_s", first.as_secs_f64());
+    }
+    faults(record, &mut all);
+    all.0
+}
+
+/// Which rules and faults acted, in the order of the plan, each list as long as the others.
+fn faults(record: &Record, all: &mut Attributes) {
+    if record.effects.is_empty() {
+        return;
+    }
+    let effects = record.effects.iter();
+    all.list(
+        "hormesis.fault.rules",
+        effects.clone().map(|it| &*it.planned.token.rule),
+    );
+    all.list(
+        "hormesis.fault.kinds",
+        effects.clone().map(|it| it.planned.fault),
+    );
+    all.list("hormesis.fault.fates", effects.map(|it| it.fate.as_str()));
+    let injected = record.timing.injected.as_secs_f64();
+    all.seconds("hormesis.injected_wait_s", injected);
+}
+
+#[derive(Default)]
+struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    fn add(&mut self, key: &str, value: Value) {
+        self.0.push(KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        });
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.add(key, Value::StringValue(value.to_owned()));
+    }
+
+    fn number(&mut self, key: &str, value: i64) {
+        self.add(key, Value::IntValue(value));
+    }
+
+    fn seconds(&mut self, key: &str, value: f64) {
+        self.add(key, Value::DoubleValue(value));
+    }
+
+    fn list<'v>(&mut self, key: &str, values: impl Iterator<Item = &'v str>) {
+        let values = values.map(|it| AnyValue {
+            value: Some(Value::StringValue(it.to_owned())),
+        });
+        let values = values.collect();
+        self.add(key, Value::ArrayValue(ArrayValue { values }));
+    }
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
