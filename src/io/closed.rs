@@ -12,7 +12,8 @@ impl Stream {
     /// Closes the socket now, whoever holds this still: from here on it reads as ended, and cannot
     /// be written to.
     pub fn close(&self) {
-        drop(self.0.replace(Socket::Over(Box::new(Closed))));
+        self.lost.set(false);
+        drop(self.socket.replace(Socket::Over(Box::new(Closed))));
     }
 }
 
