@@ -51,7 +51,7 @@ docs: ## write the generated pages under docs/, then the library's documentation
 	HORMESIS_WRITE_DOCS=1 $(CARGO) test --locked --test reference --test cli
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
 
-bench: ## time the hot paths (ARGS=decide for a part)
+bench: ## instructions and times of the hot paths (needs valgrind; ARGS=decide for a part)
 	$(CARGO) bench --locked --bench hot_paths -- $(ARGS)
 
 bench-peers: ## beside nginx, HAProxy and Envoy, 20 minutes (ARGS="--only http --rounds 3")

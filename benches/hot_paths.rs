@@ -1,25 +1,32 @@
-//! Times what a call costs the sidecar on its way: reading a head, deciding, framing a stream,
-//! telling the energy ledger. `make bench` runs it.
+//! Counts the instructions that a call costs the sidecar on its way: reading a head, deciding,
+//! framing bodies, telling the energy ledger. `make bench` runs it, `make bench ARGS=decide` a part.
 //!
-//! The figures are wall-clock times of the machine that it runs on: compare two builds on one quiet
-//! machine, never two machines. Counts of instructions, which a busy machine does not change and
-//! which a check of each change can hold a bound to, come with the next issue.
+//! Instructions are counted by callgrind, which a busy machine does not disturb, so that two builds
+//! can be compared anywhere: each case is run a number of times and three times as often, in a
+//! process of its own, and the difference leaves out all that is not the case. Allocations and
+//! copies count with all that they cost. Times stand beside them, and are worth what the machine's
+//! quiet is worth. Without valgrind there are times alone.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a benchmark stops where it cannot go on"
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark prints, takes the real time and stops where it cannot go on"
 )]
 
 use std::hint::black_box;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{BatchSize, Criterion, Throughput};
 use globset::GlobSet;
 use hormesis::call::{Call, Description, Field, Outcome};
 use hormesis::config::RuleConfig;
 use hormesis::energy::ledger::{Finish, RING_PLACES, ledger};
-use hormesis::http1::{Request, Upgrade, parse_request, parse_response, strip_in_place};
+use hormesis::http1::{
+    BodyScanner, Framing, Request, Upgrade, parse_request, parse_response, strip_in_place,
+};
+use hormesis::protocol::look::Look;
 use hormesis::protocol::{Dialect, ResponseHead, by_name};
 use hormesis::rule::{Decision, RuleSet, Setting, decide};
 use hormesis::units::Seed;
@@ -43,13 +50,91 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ndate: Mon, 23 Nov 2026 12:00:00 GMT
 const MAX_HEAD: usize = 64 << 10;
 const MAX_FIELDS: usize = 100;
 
+/// How often a case is run for its instructions, and three times this.
+const COUNTED: u64 = 200;
+/// How long a case is run for its time, and how many such runs there are.
+const TIMED: Duration = Duration::from_millis(20);
+const RUNS: usize = 9;
+
+/// Runs a case so many times.
+type Run = Box<dyn FnMut(u64)>;
+
+/// A name, and how the case is set up.
+struct Case {
+    name: String,
+    set_up: Box<dyn Fn() -> Run>,
+}
+
+fn case(name: impl Into<String>, set_up: impl Fn() -> Run + 'static) -> Case {
+    Case {
+        name: name.into(),
+        set_up: Box::new(set_up),
+    }
+}
+
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
-    heads(&mut criterion);
-    decisions(&mut criterion);
-    framing(&mut criterion);
-    energy(&mut criterion);
-    criterion.final_summary();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo's own.
+    arguments.retain(|it| it != "--bench");
+    let cases: Vec<Case> = [heads(), decisions(), bodies(), energy()]
+        .into_iter()
+        .flatten()
+        .collect();
+    if let [flag, name, times] = arguments.as_slice()
+        && flag == "--run"
+    {
+        let case = cases.iter().find(|it| it.name == *name).unwrap();
+        (case.set_up)()(times.parse().unwrap());
+        return;
+    }
+    let wanted = |case: &&Case| {
+        arguments.is_empty() || arguments.iter().any(|it| case.name.contains(it.as_str()))
+    };
+    println!("{:<48} {:>14} {:>12}", "", "instructions", "ns");
+    for case in cases.iter().filter(wanted) {
+        let counted = instructions(case).map_or_else(|| "-".to_owned(), |it| it.to_string());
+        println!(
+            "{:<48} {counted:>14} {:>12.0}",
+            case.name,
+            nanoseconds(case)
+        );
+    }
+}
+
+/// Instructions of one run; `None` where there is no valgrind.
+fn instructions(case: &Case) -> Option<u64> {
+    let less = collected(case, COUNTED)?;
+    let more = collected(case, 3 * COUNTED)?;
+    Some(more.saturating_sub(less) / (2 * COUNTED))
+}
+
+fn collected(case: &Case, times: u64) -> Option<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--run", &case.name, &times.to_string()])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().find_map(|it| it.split_once("Collected :"));
+    line.and_then(|(_, count)| count.trim().parse().ok())
+}
+
+/// The median of some runs.
+fn nanoseconds(case: &Case) -> f64 {
+    let mut run = (case.set_up)();
+    let mut times = 1;
+    let mut measure = |times: u64| {
+        let start = std::time::Instant::now();
+        run(times);
+        start.elapsed()
+    };
+    while measure(times) < TIMED {
+        times *= 2;
+    }
+    let mut runs: Vec<Duration> = (0..RUNS).map(|_| measure(times)).collect();
+    runs.sort_unstable();
+    runs[RUNS / 2].as_secs_f64() * 1e9 / times as f64
 }
 
 fn request(bytes: &[u8]) -> Request {
@@ -57,29 +142,35 @@ fn request(bytes: &[u8]) -> Request {
     parsed.unwrap().unwrap()
 }
 
-fn heads(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("http1");
-    group.throughput(Throughput::Bytes(REQUEST.len() as u64));
-    group.bench_function("parse a request's head", |bencher| {
-        bencher.iter(|| request(black_box(REQUEST)));
-    });
-    group.bench_function("parse it and strip hop-by-hop fields", |bencher| {
-        let mut buffer = REQUEST.to_vec();
-        bencher.iter(|| {
-            // A strip moves what stays: each time it is read anew, as from a socket.
-            buffer.copy_from_slice(black_box(REQUEST));
-            let head = request(&buffer);
-            strip_in_place(&mut buffer[..head.len], &head.fields)
-        });
-    });
-    group.throughput(Throughput::Bytes(RESPONSE.len() as u64));
-    group.bench_function("parse an answer's head", |bencher| {
-        bencher.iter(|| {
-            let parsed = parse_response(black_box(RESPONSE), MAX_HEAD, false, Upgrade::No);
-            parsed.unwrap().unwrap()
-        });
-    });
-    group.finish();
+fn heads() -> Vec<Case> {
+    vec![
+        case("http1: a request's head", || {
+            Box::new(|times| {
+                for _ in 0..times {
+                    black_box(request(black_box(REQUEST)));
+                }
+            })
+        }),
+        case("http1: it, and hop-by-hop fields stripped", || {
+            let mut buffer = REQUEST.to_vec();
+            Box::new(move |times| {
+                for _ in 0..times {
+                    // A strip moves what stays: each time it is read anew, as from a socket.
+                    buffer.copy_from_slice(black_box(REQUEST));
+                    let head = request(&buffer);
+                    black_box(strip_in_place(&mut buffer[..head.len], &head.fields));
+                }
+            })
+        }),
+        case("http1: an answer's head", || {
+            Box::new(|times| {
+                for _ in 0..times {
+                    let parsed = parse_response(black_box(RESPONSE), MAX_HEAD, false, Upgrade::No);
+                    black_box(parsed.unwrap().unwrap());
+                }
+            })
+        }),
+    ]
 }
 
 /// Rules that each select one tenant, and hit each of its calls.
@@ -113,54 +204,96 @@ fn asked(rules: &RuleSet, call: &Call<'_>, number: u64) -> Decision {
     decide(rules, &moments, call, Seed(7), false)
 }
 
-fn decisions(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("decide");
+fn decisions() -> Vec<Case> {
+    let mut cases = Vec::new();
     for count in [1, 1_000] {
-        let rules = rules(count);
         for (what, tenant, hits) in [("one hits", "t0", 1), ("none selects", "nobody", 0)] {
-            let fields = [
-                Field {
-                    name: "content-type",
-                    value: b"application/json",
-                },
-                Field {
-                    name: "x-tenant",
-                    value: tenant.as_bytes(),
-                },
-            ];
-            let call = Call {
-                listener: "chat",
-                protocol: "openai",
-                method: "POST",
-                path: "/v1/chat/completions",
-                fields: &fields,
-                description: Description {
-                    operation: Some("chat.completions".into()),
-                    stream: Some(true),
-                    ..Description::default()
-                },
-                ..Call::default()
-            };
-            // What is timed is what it says.
-            assert_eq!(asked(&rules, &call, 0).plan.effects.len(), hits);
-            let mut number = 0;
-            group.bench_function(format!("{count} rules, {what}"), |bencher| {
-                bencher.iter(|| {
-                    number += 1;
-                    asked(&rules, black_box(&call), number)
-                });
-            });
+            let name = format!("decide: {count} rules, {what}");
+            cases.push(case(name, move || {
+                let rules = rules(count);
+                Box::new(move |times| decide_often(&rules, tenant, hits, times))
+            }));
         }
     }
-    group.finish();
+    cases
+}
+
+fn decide_often(rules: &RuleSet, tenant: &str, hits: usize, times: u64) {
+    let fields = [
+        Field {
+            name: "content-type",
+            value: b"application/json",
+        },
+        Field {
+            name: "x-tenant",
+            value: tenant.as_bytes(),
+        },
+    ];
+    let call = Call {
+        listener: "chat",
+        protocol: "openai",
+        method: "POST",
+        path: "/v1/chat/completions",
+        fields: &fields,
+        description: Description {
+            operation: Some("chat.completions".into()),
+            stream: Some(true),
+            ..Description::default()
+        },
+        ..Call::default()
+    };
+    // What is counted is what it says.
+    assert_eq!(asked(rules, &call, 0).plan.effects.len(), hits);
+    for number in 0..times {
+        black_box(asked(rules, black_box(&call), number));
+    }
 }
 
 fn openai() -> &'static dyn Dialect {
     by_name("openai").and_then(|it| it.dialect).unwrap()
 }
 
-fn framing(criterion: &mut Criterion) {
-    let stream = include_bytes!("../tests/data/streams/openai-chat.sse").repeat(16);
+fn bodies() -> Vec<Case> {
+    let stream = || include_bytes!("../tests/data/streams/openai-chat.sse").repeat(16);
+    let mut cases = vec![
+        case("body: chunks of 256 B in 16 KiB", || {
+            let body = [&b"100\r\n"[..], &[b'x'; 256], b"\r\n"].concat().repeat(64);
+            Box::new(move |times| {
+                for _ in 0..times {
+                    let mut scanner = BodyScanner::new(Framing::Chunked);
+                    let mut bytes = 0;
+                    let scanned = scanner.scan(black_box(&body), |it| bytes += it.len());
+                    assert!(scanned.is_ok() && bytes == 256 * 64);
+                }
+            })
+        }),
+        case("body: a look for five values in 1 KiB of JSON", || {
+            let prompt = "x".repeat(900);
+            let body = format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"{prompt}"}}],"stream":true,"max_tokens":5}}"#
+            );
+            let wanted = ["/model", "/stream", "/max_tokens", "/n", "/options/tier"];
+            Box::new(move |times| {
+                for _ in 0..times {
+                    let mut look = Look::new(wanted);
+                    look.push(black_box(body.as_bytes()));
+                    assert_eq!(black_box(look.finish()).len(), 3);
+                }
+            })
+        }),
+    ];
+    // A read of a busy stream, and about one event.
+    for piece in [16 << 10, 256] {
+        let name = format!("sse: 16 streams framed, {piece} B at a time");
+        cases.push(case(name, move || {
+            let stream = stream();
+            Box::new(move |times| (0..times).for_each(|_| frame(&stream, piece)))
+        }));
+    }
+    cases
+}
+
+fn frame(stream: &[u8], piece: usize) {
     let fields = [Field {
         name: "content-type",
         value: b"text/event-stream",
@@ -169,58 +302,43 @@ fn framing(criterion: &mut Criterion) {
         status: 200,
         fields: &fields,
     };
-    let mut group = criterion.benchmark_group("sse");
-    group.throughput(Throughput::Bytes(stream.len() as u64));
-    // A read of a busy stream, and about one event.
-    for piece in [16 << 10, 256] {
-        group.bench_function(
-            format!("frame and classify, {piece} B at a time"),
-            |bencher| {
-                let mut ends = Vec::new();
-                bencher.iter(|| {
-                    let mut framer = openai().framer(&Description::default(), &head).unwrap();
-                    let mut units = 0;
-                    for bytes in black_box(&stream).chunks(piece) {
-                        ends.clear();
-                        framer.push(bytes, &mut ends);
-                        units += ends.len();
-                    }
-                    assert!(units > 0, "the stream has units");
-                    units
-                });
-            },
-        );
+    let mut ends = Vec::new();
+    let mut framer = openai().framer(&Description::default(), &head).unwrap();
+    let mut units = 0;
+    for bytes in black_box(stream).chunks(piece) {
+        ends.clear();
+        framer.push(bytes, &mut ends);
+        units += ends.len();
     }
-    group.finish();
+    assert!(units > 0, "the stream has units");
 }
 
-fn energy(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("energy ledger");
-    let listener: Arc<str> = "chat".into();
-    let finish = || Finish {
-        outcome: Outcome::Ok,
-        listener: Arc::clone(&listener),
-        protocol: "openai",
-        model: None,
-        rule: None,
-        abort_injected: false,
-        output_tokens: Some(32),
-        output_units: 34,
-    };
-    let at = Instant::now();
-    group.bench_function("a call's begin and end", |bencher| {
+fn energy() -> Vec<Case> {
+    vec![case("energy: a call's begin and end in the ledger", || {
+        let listener: Arc<str> = "chat".into();
         let (mut senders, mut rings) = ledger(1, 1, RING_PLACES);
+        let at = Instant::now();
         let mut call = 0;
-        bencher.iter_batched(
-            // The sampler keeps the ring from filling up; its work is not the worker's.
-            || rings.drain(drop),
-            |()| {
+        Box::new(move |times| {
+            for _ in 0..times {
                 call += 1;
                 senders[0].begin(call, 0, at);
-                senders[0].end(call, at, finish());
-            },
-            BatchSize::NumIterations(1_000),
-        );
-    });
-    group.finish();
+                let finish = Finish {
+                    outcome: Outcome::Ok,
+                    listener: Arc::clone(&listener),
+                    protocol: "openai",
+                    model: None,
+                    rule: None,
+                    abort_injected: false,
+                    output_tokens: Some(32),
+                    output_units: 34,
+                    whole: true,
+                    told: false,
+                };
+                senders[0].end(call, at, finish);
+                // As the sampler does, so that the ring does not fill up.
+                rings.drain(|it| drop(black_box(it)));
+            }
+        })
+    })]
 }

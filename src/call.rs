@@ -33,12 +33,11 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// All values of a header, in order; names compare without case.
-    pub fn header(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn header<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let fields = self.fields;
-        let name = name.to_owned();
         fields
             .iter()
-            .filter(move |field| field.name.eq_ignore_ascii_case(&name))
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
             .map(|field| field.value)
     }
 

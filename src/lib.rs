@@ -49,6 +49,8 @@ pub mod control;
 
 pub mod admin;
 
+pub mod toxiproxy;
+
 pub mod load;
 
 pub mod report;

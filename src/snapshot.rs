@@ -12,6 +12,7 @@ use globset::GlobSet;
 
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
+use crate::measure::{Counting, Expression};
 use crate::protocol::{Dialect, EndField};
 pub use crate::record::{DecisionLevel, LogSettings, TraceSettings};
 use crate::rule::RuleSet;
@@ -249,6 +250,10 @@ pub struct Safety {
     pub max_delay_per_call: Duration,
     pub max_faults_per_call: usize,
     pub dry_run: bool,
+    /// Each of these halts everything when it is true.
+    pub stop_when: Vec<Expression>,
+    /// What they, and probes, count.
+    pub counting: Counting,
     /// A rule of the admin API lives no longer.
     pub max_ttl: Duration,
     /// While it exists everything is halted.
@@ -308,6 +313,67 @@ pub struct Settings {
     pub log_place: SettingPlace,
     pub energy: EnergySettings,
     pub traces: Option<TraceSettings>,
+    pub toxiproxy: Option<ToxiproxySettings>,
+    /// Of its address.
+    pub toxiproxy_place: SettingPlace,
+}
+
+/// The server of Toxiproxy's API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToxiproxySettings {
+    pub bind: SocketAddr,
+    /// Proxies may listen beyond loopback.
+    pub expose: bool,
+    pub allow_upstreams: Vec<UpstreamPattern>,
+    /// An array of proxies as JSON, made before the first request.
+    pub populate: Option<PathBuf>,
+    /// `/metrics` tells the proxies' traffic.
+    pub proxy_metrics: bool,
+    /// `/metrics` tells what the process uses.
+    pub runtime_metrics: bool,
+}
+
+impl ToxiproxySettings {
+    /// Whether a proxy may have this upstream, as a request writes it.
+    pub fn allows(&self, upstream: &str) -> bool {
+        self.allow_upstreams.iter().any(|it| it.matches(upstream))
+    }
+}
+
+/// Which upstreams a proxy of the Toxiproxy API may have, by the text of a request: a name is not
+/// resolved for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamPattern {
+    Any,
+    Of {
+        /// In lower case, without brackets; `*.example.com` stands for any name below it, absent
+        /// for any host.
+        host: Option<String>,
+        /// Absent: any.
+        port: Option<u16>,
+    },
+}
+
+impl UpstreamPattern {
+    fn matches(&self, upstream: &str) -> bool {
+        let Self::Of { host, port } = self else {
+            return true;
+        };
+        let Some((name, number)) = upstream.rsplit_once(':') else {
+            return false;
+        };
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let name = name.to_ascii_lowercase();
+        let named = match host.as_deref() {
+            None => true,
+            Some(host) => match host.strip_prefix('*') {
+                // The dot before the name is part of the suffix.
+                Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
+                None => name == host,
+            },
+        };
+        named && port.is_none_or(|port| number.parse() == Ok(port))
+    }
 }
 
 /// Where a setting comes from, for the message when it cannot be had.
@@ -341,6 +407,24 @@ pub enum AdminBind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_upstream_is_allowed_by_its_text() {
+        let of = |host: Option<&str>, port| UpstreamPattern::Of {
+            host: host.map(str::to_owned),
+            port,
+        };
+        assert!(UpstreamPattern::Any.matches("anything"));
+        assert!(of(Some("redis"), None).matches("Redis:6379"));
+        assert!(!of(Some("redis"), Some(6379)).matches("redis:6380"));
+        assert!(!of(Some("redis"), None).matches("redis.evil.example:6379"));
+        assert!(of(Some("*.internal"), None).matches("a.b.internal:1"));
+        assert!(!of(Some("*.internal"), None).matches(".internal:1"));
+        assert!(!of(Some("*.internal"), None).matches("internal:1"));
+        assert!(of(Some("::1"), Some(1)).matches("[::1]:1"));
+        assert!(of(None, Some(1)).matches("any:1"));
+        assert!(!of(None, None).matches("no port"));
+    }
 
     #[test]
     fn a_route_takes_what_matches_all_of_it() {

@@ -82,6 +82,7 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
     ("proxy", &["crate::fault", "axum::", "hyper::"]),
     ("control", &["crate::http1", "axum::", "hyper::"]),
     ("admin", &["crate::http1", "crate::proxy"]),
+    ("toxiproxy", &["crate::http1", "crate::proxy"]),
     ("load", &["crate::admin", "crate::control", "crate::proxy"]),
     ("report", &["crate::control", "crate::proxy"]),
 ];

@@ -88,7 +88,8 @@ fn is_ours(authority: &Authority, port: u16) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses what says that a web page sent it.
+pub(crate) fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut sites = headers.get_all("sec-fetch-site").iter();
     let own = sites.all(|site| matches!(site.as_bytes(), b"none" | b"same-origin"));
     if own && !headers.contains_key(header::ORIGIN) {

@@ -23,13 +23,19 @@ use crate::snapshot::AdminBind;
 
 pub use answer::{Refusal, Told};
 pub use routes::{
-    ArmOrder, Condition, HaltAnswer, HaltOrder, Health, Lease, LeaseOrder, Leases, NoteOrder,
-    Notes, Nothing, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
+    ArmOrder, Condition, EffectAnswer, EffectFigures, EffectQuery, HaltAnswer, HaltOrder, Health,
+    Lease, LeaseOrder, Leases, NoteOrder, Notes, Nothing, Probe, ProbeQuery, ProbeStatus,
+    ProbeValue, ReloadAnswer, Rule, RuleSource, Rules, ShownConfig,
 };
 pub use socket::{AdminAddress, BindError};
 
+// What other servers on a thread of their own have in common with this one.
+pub(crate) use guard::check_site;
+pub(crate) use serve::serve;
+pub(crate) use socket::Socket;
+
 use guard::Access;
-use socket::{Socket, SocketFile};
+use socket::SocketFile;
 
 /// The admin and health listeners, bound and not served yet.
 #[derive(Debug)]
@@ -94,13 +100,13 @@ impl Admin {
             if let Some(socket) = self.api {
                 let access = Access::of_admin(socket.address());
                 let router = routes::admin(handle.clone(), access);
-                serve::serve(socket, router, stop.clone()).await;
+                serve(socket, router, stop.clone()).await;
             }
         };
         let health = async {
             if let Some(socket) = self.health {
                 let router = routes::health(handle.clone());
-                serve::serve(socket, router, stop.clone()).await;
+                serve(socket, router, stop.clone()).await;
             }
         };
         tokio::join!(admin, health);

@@ -25,11 +25,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The pause after an accept that failed: descriptors may be used up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) async fn serve(socket: Socket, router: Router, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(socket: Socket, router: Router, mut stop: watch::Receiver<bool>) {
     let listener = match socket.into_async() {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::error!(%error, "the admin listener could not be served");
+            tracing::error!(%error, "a listener could not be served");
             return;
         }
     };
@@ -77,7 +77,7 @@ async fn accept(
     tokio::select! {
         accepted = accepted => {
             if let Err(error) = accepted {
-                tracing::warn!(%error, "the admin listener could not accept");
+                tracing::warn!(%error, "a listener could not accept");
                 sleep(ACCEPT_PAUSE).await;
             }
             Some(())
@@ -110,6 +110,6 @@ async fn connection(
 
 fn told(result: hyper::Result<()>) {
     if let Err(error) = result {
-        tracing::debug!(%error, "a connection of the admin API broke off");
+        tracing::debug!(%error, "a connection broke off");
     }
 }

@@ -85,7 +85,7 @@ impl Drop for SocketFile {
 
 /// A bound socket.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     address: AdminAddress,
     listener: Listener,
 }
@@ -120,6 +120,17 @@ impl Socket {
 
     pub(super) fn health(address: SocketAddr) -> Result<Self, BindError> {
         bind_tcp(address).map_err(|source| BindError::Health { address, source })
+    }
+
+    /// A socket for a server beside the admin API, and its address with the port that the system
+    /// chose.
+    pub(crate) fn tcp(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
+        let socket = bind_tcp(address)?;
+        let address = match &socket.listener {
+            Listener::Tcp(it) => it.local_addr()?,
+            Listener::Unix(_) => address,
+        };
+        Ok((socket, address))
     }
 
     pub(super) fn address(&self) -> &AdminAddress {

@@ -17,12 +17,15 @@ use crate::app::notify;
 use crate::app::signals::{Asked, Signals};
 use crate::app::traces::Traces;
 use crate::config::{Resolved, Source};
-use crate::control::{Cause, Handle, Reload, StateError, WatchThread, Watched, watch};
+use crate::control::{
+    Cause, ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch,
+};
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
 use crate::record::{CounterRegistry, DecisionLog};
 use crate::snapshot::{SettingPlace, Settings, Snapshot};
+use crate::toxiproxy::{self, Toxiproxy};
 
 /// Workers where none are configured; more rarely help a sidecar, and always cost memory.
 const MOST_WORKERS: usize = 4;
@@ -47,12 +50,20 @@ pub enum StartError {
     Io(#[from] io::Error),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("{source}\n  {place}{}", help(source.help()))]
+    Toxiproxy {
+        place: SettingPlace,
+        source: toxiproxy::BindError,
+    },
 }
 
 impl StartError {
     /// Whether the configuration asks for something that cannot be had: a usage error.
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Admin { .. } | Self::Bind(_) | Self::Log { .. })
+        matches!(
+            self,
+            Self::Admin { .. } | Self::Bind(_) | Self::Log { .. } | Self::Toxiproxy { .. }
+        )
     }
 }
 
@@ -69,6 +80,7 @@ pub(super) struct App {
     bound: Vec<Bound>,
     admin: Admin,
     sources: Vec<Arc<Source>>,
+    toxiproxy: Option<Toxiproxy>,
 }
 
 impl App {
@@ -84,6 +96,7 @@ impl App {
         let bound = proxy::bind_with(&snapshot.listeners, &mut inherited)?;
         inherited.close_unused();
         let admin = bind_admin(&settings)?;
+        let toxiproxy = bind_toxiproxy(&settings)?;
         open_log(&settings)?;
         Ok(Self {
             snapshot: Arc::new(snapshot),
@@ -92,6 +105,7 @@ impl App {
             bound,
             admin,
             sources,
+            toxiproxy,
         })
     }
 
@@ -103,6 +117,7 @@ impl App {
             bound,
             admin,
             sources,
+            toxiproxy,
         } = self;
         let live = Arc::new(Live::new(snapshot.clone()));
         let counters = CounterRegistry::default();
@@ -147,13 +162,19 @@ impl App {
             metered: metering.upstreams,
         });
         let admin = admin.start(handle.clone())?;
+        let toxiproxy = toxiproxy.map(|it| it.start(handle.clone())).transpose()?;
         let reloads = start_reloads(&handle, setup.watched)?;
         handle.watch_halt_file()?;
+        let conditions = ConditionThread::start(handle.clone())?;
         notify::ready(&handle);
         serve(&runtime, &mut signals, &handle, &proxy, &reloads);
         // The reload thread is not waited for: a change of the sockets is refused from now on.
         let drained = drain(&runtime, signals, &handle, proxy, setup.log);
         reloads.stop();
+        conditions.stop();
+        if let Some(toxiproxy) = toxiproxy {
+            toxiproxy.stop();
+        }
         finish(admin, engine, log, traces);
         Ok(drained)
     }
@@ -224,6 +245,18 @@ fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {
             source,
         }
     })
+}
+
+fn bind_toxiproxy(settings: &Settings) -> Result<Option<Toxiproxy>, StartError> {
+    let Some(wanted) = settings.toxiproxy.clone() else {
+        return Ok(None);
+    };
+    let bound = Toxiproxy::bind(wanted).map_err(|source| StartError::Toxiproxy {
+        place: settings.toxiproxy_place.clone(),
+        source,
+    })?;
+    tracing::info!(address = %bound.address(), "Toxiproxy API listening");
+    Ok(Some(bound))
 }
 
 /// Later a file may fail and come back; one that cannot be opened at first is a mistake.

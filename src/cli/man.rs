@@ -99,7 +99,7 @@ fn reference(mut grammar: Command) -> String {
     grammar.build();
     let mut page = INTRODUCTION.to_owned();
     if let Some(after) = grammar.get_after_help() {
-        page.push_str(&format!("\n```text\n{after}\n```\n"));
+        write!(page, "\n```text\n{after}\n```\n").unwrap_or_default();
     }
     for command in grammar.get_subcommands_mut() {
         if command.get_name() == "help" {

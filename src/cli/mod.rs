@@ -28,6 +28,7 @@ mod schema;
 mod status;
 mod stop;
 mod top;
+mod toxiproxy;
 mod version;
 mod watch;
 
@@ -99,6 +100,8 @@ enum Command {
     Completions(completions::CompletionsArguments),
     Version(version::VersionArguments),
     Demo(demo::DemoArguments),
+    Toxiproxy(toxiproxy::ToxiproxyArguments),
+    ToxiproxyCli(toxiproxy::ToxiproxyCliArguments),
     #[command(hide = true)]
     DemoModelServer,
     #[command(hide = true)]
@@ -131,6 +134,10 @@ pub(crate) struct UsageError(pub(crate) String);
 
 /// Reads the process's arguments and runs the command they name.
 pub fn main() -> ExitCode {
+    // A link to this program may have the name of another.
+    if let Some(ended) = by_name() {
+        return ended;
+    }
     // Wrong arguments end here: clap tells what is wrong, what was meant, and exits with 2.
     let arguments = Arguments::parse();
     let console = Console::of_process(arguments.color);
@@ -138,6 +145,15 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => explain_failure(&error, &console),
     }
+}
+
+/// Runs what the program was called as, where that is a program of Toxiproxy's.
+fn by_name() -> Option<ExitCode> {
+    let mut words = std::env::args_os().map(|it| it.to_string_lossy().into_owned());
+    let run = toxiproxy::by_name(&words.next()?)?;
+    let console = Console::of_process(ColorChoice::Auto);
+    let words: Vec<String> = words.collect();
+    Some(run(&words, &console).unwrap_or_else(|error| explain_failure(&error, &console)))
 }
 
 fn dispatch(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
@@ -169,6 +185,12 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Completions(arguments) => completions::run(&arguments, console),
         Command::Version(arguments) => version::run(&arguments, console),
         Command::Demo(arguments) => return demo::run(arguments),
+        Command::Toxiproxy(toxiproxy::ToxiproxyArguments { arguments }) => {
+            return toxiproxy::serve("hormesis toxiproxy", &arguments, console);
+        }
+        Command::ToxiproxyCli(toxiproxy::ToxiproxyCliArguments { arguments }) => {
+            return toxiproxy::client(&arguments, console);
+        }
         Command::DemoModelServer => demo::model_server(),
         Command::DemoLoad => demo::load(),
     };

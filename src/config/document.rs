@@ -15,13 +15,13 @@ use super::hint::{humanise, unknown_name};
 use super::tree::{Located, Node};
 use super::{
     AdminConfig, EnergyConfig, Environment, HealthConfig, ListenerConfig, LogConfig,
-    PeerLimitsConfig, Place, Problems, RuleConfig, SafetyConfig, Source, TracesConfig,
-    UpstreamConfig,
+    PeerLimitsConfig, Place, Problems, RuleConfig, SafetyConfig, Source, ToxiproxyConfig,
+    TracesConfig, UpstreamConfig,
 };
 use crate::units::Seed;
 
 /// The keys of a document's root.
-pub(super) const SECTIONS: [&str; 13] = [
+pub(super) const SECTIONS: [&str; 14] = [
     "admin",
     "energy",
     "health",
@@ -32,6 +32,7 @@ pub(super) const SECTIONS: [&str; 13] = [
     "safety",
     "seed",
     "state_dir",
+    "toxiproxy",
     "traces",
     "upstreams",
     "workers",
@@ -50,6 +51,7 @@ pub(super) struct Document<'i> {
     pub(super) log: Option<Located<'i, LogConfig>>,
     pub(super) traces: Option<Located<'i, TracesConfig>>,
     pub(super) energy: Option<Located<'i, EnergyConfig>>,
+    pub(super) toxiproxy: Option<Located<'i, ToxiproxyConfig>>,
     pub(super) upstreams: Tables<'i, UpstreamConfig>,
     pub(super) listeners: Tables<'i, ListenerConfig>,
     pub(super) rules: Vec<Located<'i, RuleConfig>>,
@@ -124,6 +126,7 @@ impl<'i> Document<'i> {
             "log" => self.log = node.read(problems),
             "traces" => self.traces = node.read(problems),
             "energy" => self.energy = node.read(problems),
+            "toxiproxy" => self.toxiproxy = node.read(problems),
             _ => {
                 let hint = unknown_name("section", name, &SECTIONS);
                 problems.error(node.source, node.key, hint.message, hint.help);

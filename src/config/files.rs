@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +37,14 @@ pub fn inline(
         "[upstreams.upstream]\nendpoints = [{}]\n{energy}[listeners.listener]\nbind = {}\nupstream = \"upstream\"\n{protocol}",
         quoted(upstream),
         quoted(listen),
+    );
+    resolve(&[Arc::new(Source::new("command line", text))], inputs)
+}
+
+/// What `hormesis toxiproxy` stands for: Toxiproxy's API at `bind`, and nothing else.
+pub fn toxiproxy(bind: SocketAddr, inputs: &Inputs<'_>) -> Result<Resolved, Problems> {
+    let text = format!(
+        "[admin]\nbind = \"off\"\n[log]\ndecisions = \"off\"\n[limits]\ndrain_grace = \"0s\"\n[toxiproxy]\nbind = \"{bind}\"\nexpose = true\nallow_upstreams = [\"*\"]\n",
     );
     resolve(&[Arc::new(Source::new("command line", text))], inputs)
 }

@@ -10,9 +10,8 @@ pub(super) struct Hint {
 }
 
 /// Keys that the documentation of later versions knows.
-const NOT_YET: [&str; 21] = [
+const NOT_YET: &[&str] = &[
     "burst",
-    "caller",
     "carbon",
     "cgroup",
     "cron",
@@ -27,10 +26,8 @@ const NOT_YET: [&str; 21] = [
     "ramp",
     "sni",
     "sql",
-    "stop_when",
     "tensor",
     "trace",
-    "trigger",
     "ttl",
 ];
 

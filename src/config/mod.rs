@@ -27,15 +27,17 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod toxiproxy;
 mod traces;
 mod tree;
+mod trigger;
 mod upstream;
 
 pub use address::{AddressError, parse_bind};
 pub use admin::{AdminConfig, HealthConfig, parse_admin};
 pub use energy::EnergyConfig;
 pub use expand::Environment;
-pub use files::{inline, is_stdin, load, read_sources};
+pub use files::{inline, is_stdin, load, read_sources, toxiproxy};
 pub use inputs::Inputs;
 pub use listener::{
     CertConfig, ClientAuthConfig, ForwardedConfig, ListenerConfig, ListenerTlsConfig,
@@ -51,5 +53,7 @@ pub use rule::{KeyConfig, LimitsConfig, NthConfig, RuleConfig, ScheduleConfig};
 pub use safety::SafetyConfig;
 pub use schema::{Config, schema};
 pub use source::Source;
+pub use toxiproxy::ToxiproxyConfig;
 pub use traces::TracesConfig;
+pub use trigger::{CallerConfig, TriggerConfig};
 pub use upstream::{UpstreamConfig, UpstreamEnergyConfig, UpstreamHttpConfig, UpstreamTlsConfig};

@@ -8,9 +8,12 @@ use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::config::{CallerConfig, TriggerConfig};
 use crate::fault::{Complaint, FaultConfig};
 use crate::model::Limits;
-use crate::rule::{FaultSpec, Nth, OneOrMany, RuleSource, RuleSpec, Schedule, Select, Trigger};
+use crate::rule::{
+    Caller, FaultSpec, Nth, OneOrMany, RuleSource, RuleSpec, Schedule, Select, Trigger,
+};
 use crate::units::{Probability, Span};
 
 /// A rule: which calls it selects, which of those it hits, and with what faults.
@@ -34,6 +37,9 @@ pub struct RuleConfig {
     /// which of those it hits, by their order
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nth: Option<NthConfig>,
+    /// calls ask for faults themselves, in headers: `{ caller = { secret_file = "…" } }`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerConfig>,
     /// when it acts, counted from its arming; always where absent
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleConfig>,
@@ -49,7 +55,8 @@ pub struct RuleConfig {
     /// how long after its arming it disarms itself
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
-    /// what it does to the calls that it hits
+    /// what it does to the calls that it hits; may be left out where the caller asks
+    #[serde(default)]
     pub faults: Vec<FaultConfig>,
 }
 
@@ -202,6 +209,9 @@ impl RuleConfig {
         if let Some(key) = &self.key {
             check_header("key.header", &key.header, complaints);
         }
+        if let Some(TriggerConfig { caller }) = &self.trigger {
+            return self.caller(caller, complaints);
+        }
         let Some(nth) = &self.nth else {
             if self.key.is_some() && self.probability.is_none() {
                 complaints.push(Complaint::new(
@@ -254,6 +264,37 @@ impl RuleConfig {
                     "which of the selected calls?",
                     "give { first = 5 }, { after = 100 }, { after = 100, count = 20 } or { every = 10 }",
                 ));
+                None
+            }
+        }
+    }
+
+    fn caller(&self, config: &CallerConfig, complaints: &mut Vec<Complaint>) -> Option<Trigger> {
+        for (field, there) in [("key", self.key.is_some()), ("nth", self.nth.is_some())] {
+            if there {
+                complaints.push(Complaint::new(
+                    field,
+                    format!("the caller says which calls are hit, and so does `{field}`"),
+                    "leave one of them out; `probability` caps the share that a caller gets",
+                ));
+            }
+        }
+        if config.max_delay == Span::ZERO {
+            complaints.push(Complaint::new(
+                "trigger.caller.max_delay",
+                "no caller could ask for a delay",
+                "give a time like \"5s\"",
+            ));
+        }
+        match config.secret() {
+            Ok(secret) => Some(Trigger::Caller(Caller {
+                secret,
+                max_delay: config.max_delay.get(),
+                probability: self.probability.unwrap_or(Probability::ALWAYS),
+                has_faults: !self.faults.is_empty(),
+            })),
+            Err(complaint) => {
+                complaints.push(complaint);
                 None
             }
         }
@@ -331,7 +372,8 @@ impl RuleConfig {
 
     fn faults(&self, complaints: &mut Vec<Complaint>) -> Vec<FaultSpec> {
         let count = self.faults.len();
-        if count == 0 || count > MAX_FAULTS {
+        let least = usize::from(self.trigger.is_none());
+        if !(least..=MAX_FAULTS).contains(&count) {
             complaints.push(Complaint::new(
                 "faults",
                 format!("a rule has 1 to {MAX_FAULTS} faults, and this one has {count}"),

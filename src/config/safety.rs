@@ -6,6 +6,7 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::Counting;
 use crate::units::Span;
 
 /// Limits that hold whatever rules say.
@@ -21,6 +22,11 @@ pub struct SafetyConfig {
     pub max_faults_per_call: usize,
     /// Rules decide and count, and touch nothing.
     pub dry_run: bool,
+    /// Conditions that halt everything when one is true, until it is resumed:
+    /// `error_rate(chat) > 25% for 10s`. See docs/expressions.md.
+    pub stop_when: Vec<String>,
+    /// What conditions and probes count: calls and times as faults made them, or without those.
+    pub counting: Counting,
     /// A rule that is put by the admin API, or armed for a time, lives no longer.
     pub max_ttl: Span,
     /// While this file exists everything is halted, and cannot be resumed. Removing it alone
@@ -38,13 +44,15 @@ impl Default for SafetyConfig {
                 "/livez",
                 "/metrics",
                 "/v2/health/**",
-                "/grpc.health.v1.Health/*",
+                "/grpc.health.v1.Health/**",
             ]
             .map(String::from)
             .to_vec(),
             max_delay_per_call: Span::from_secs(300),
             max_faults_per_call: 8,
             dry_run: false,
+            stop_when: Vec::new(),
+            counting: Counting::default(),
             max_ttl: Span::from_secs(3600),
             halt_file: None,
         }

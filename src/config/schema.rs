@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{
     AdminConfig, EnergyConfig, HealthConfig, ListenerConfig, LogConfig, PeerLimitsConfig,
-    RuleConfig, SafetyConfig, TracesConfig, UpstreamConfig,
+    RuleConfig, SafetyConfig, ToxiproxyConfig, TracesConfig, UpstreamConfig,
 };
 use crate::units::Seed;
 
@@ -52,6 +52,8 @@ pub struct Config {
     traces: Option<TracesConfig>,
     #[schemars(default)]
     energy: EnergyConfig,
+    #[schemars(default)]
+    toxiproxy: Option<ToxiproxyConfig>,
 }
 
 /// The JSON Schema (2020-12) of a file.

@@ -188,6 +188,25 @@ fn step<'v, 'i, 'p>(
     }
 }
 
+/// Where a part of a text stands, in whichever quotes; `None` where the text stands otherwise there
+/// than it was read.
+fn within(
+    source: &str,
+    span: &Range<usize>,
+    text: &str,
+    part: Range<usize>,
+) -> Option<Range<usize>> {
+    let quoted = source.get(span.clone())?;
+    let quotes = [r#"""""#, "'''", "\"", "'"].into_iter();
+    let quote = quotes
+        .filter(|it| quoted.starts_with(it))
+        .map(str::len)
+        .next()?;
+    let inner = quoted.get(quote..quoted.len().checked_sub(quote)?)?;
+    let start = span.start + quote;
+    (inner == text).then(|| start + part.start..start + part.end)
+}
+
 impl<T> Located<'_, T> {
     /// Adds a problem with what stands at `path`, unless that was found wrong already.
     pub(super) fn error(
@@ -199,6 +218,24 @@ impl<T> Located<'_, T> {
     ) {
         let span = self.node.span_at(path);
         if !self.is_pruned(&span) && !problems.has_at(self.node.source, &span) {
+            problems.error(self.node.source, span, message, help);
+        }
+    }
+
+    /// Adds a problem with a part of the text at `path`: bytes of the text as it was read, which is
+    /// where they stand in the file unless something in it is escaped.
+    pub(super) fn error_within(
+        &self,
+        problems: &mut Problems,
+        path: &str,
+        text: &str,
+        part: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        let span = self.node.span_at(path);
+        if !self.is_pruned(&span) {
+            let span = within(&self.node.source.text, &span, text, part).unwrap_or(span);
             problems.error(self.node.source, span, message, help);
         }
     }

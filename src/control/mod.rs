@@ -2,6 +2,7 @@
 //! generation. Nothing here waits for a data-path task or takes a lock that one holds.
 
 mod additions;
+mod conditions;
 mod halt;
 mod leases;
 mod notes;
@@ -28,6 +29,7 @@ use crate::proxy::Listening;
 use crate::record::{CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::Snapshot;
 
+pub use conditions::{ConditionThread, Effect};
 pub use halt::{Cause, Halt, ResumeError, StateError};
 pub use leases::{LeaseError, LeaseView, NoSuchLease};
 pub use notes::{Note, NoteError};
@@ -38,6 +40,7 @@ pub use toxics::{ProxyConfig, ProxyError, ProxyTraffic, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
 use additions::Parts;
+use conditions::Watch;
 use halt::HaltFile;
 use leases::Leases;
 use notes::Notes;
@@ -72,6 +75,8 @@ struct Inner {
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
+    /// Taken by whoever reads the counters by time, for as long as that takes.
+    watch: Mutex<Watch>,
     /// What a reload works with. One at a time: its lock is held as long as it takes.
     reload: OnceLock<Mutex<Reload>>,
 }
@@ -108,6 +113,7 @@ impl Handle {
             None => None,
         };
         live.set_halted(halt.is_some());
+        let watch = Watch::new(live.elapsed());
         Ok(Self(Arc::new(Inner {
             stamp: RandomState::new().hash_one("stamp"),
             parts: Mutex::new(Parts::of_files(live.current())),
@@ -124,6 +130,7 @@ impl Handle {
             }),
             halt_file: halt_file.map(Mutex::new),
             draining: AtomicBool::new(false),
+            watch: Mutex::new(watch),
             reload: OnceLock::new(),
         })))
     }
@@ -192,6 +199,7 @@ impl Handle {
         if let Some(file) = &file {
             file.remove()?;
         }
+        self.forget_breaches();
         let mut state = self.state();
         if state.halts != halts {
             // That halt waits for the file and writes it again.

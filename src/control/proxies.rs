@@ -229,7 +229,7 @@ impl Handle {
                 state: Arc::clone(&running),
                 toxics: Some(proxy.state.run()),
             },
-            upstream: upstream(&listener, &proxy.upstream),
+            upstream: upstream(&proxy.upstream),
         };
         self.amend(|additions, _| {
             additions.listeners.push(Arc::new(added));
@@ -273,11 +273,12 @@ fn listener_name(proxy: &str) -> String {
     format!("toxiproxy:{proxy}")
 }
 
-fn upstream(name: &str, to: &str) -> UpstreamSpec {
+/// Called by its address.
+fn upstream(to: &str) -> UpstreamSpec {
     // What is no address is told where it is dialled, a connection at a time, as in Toxiproxy.
     let (host, port) = split(to).unwrap_or((to, 0));
     UpstreamSpec {
-        name: name.into(),
+        name: to.into(),
         endpoints: vec![Endpoint::Tcp {
             host: host.to_owned(),
             port,
@@ -380,7 +381,7 @@ mod tests {
 
     #[test]
     fn an_upstream_that_is_no_address_is_kept_as_it_is() {
-        let endpoint = |to| upstream("p", to).endpoints.remove(0);
+        let endpoint = |to| upstream(to).endpoints.remove(0);
         let tcp = |host: &str, port| Endpoint::Tcp {
             host: host.to_owned(),
             port,

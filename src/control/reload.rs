@@ -189,6 +189,7 @@ fn at_next_start(reload: &Reload, settings: &Settings, snapshot: &Snapshot) -> V
         ("health", before.health != now.health),
         ("log", before.log != now.log),
         ("state_dir", before.state_dir != now.state_dir),
+        ("toxiproxy", before.toxiproxy != now.toxiproxy),
         ("traces", before.traces != now.traces),
         ("workers", before.workers != now.workers),
     ];
@@ -202,7 +203,9 @@ fn at_next_start(reload: &Reload, settings: &Settings, snapshot: &Snapshot) -> V
     }
     let source =
         |of: &Settings, at: usize| of.energy.upstreams.get(at).cloned().unwrap_or_default();
-    for (index, upstream) in snapshot.upstreams.iter().enumerate() {
+    // Those of the files: what the API has added comes behind them, and is not metered.
+    let configured = snapshot.upstreams.iter().take(now.energy.upstreams.len());
+    for (index, upstream) in configured.enumerate() {
         let name = &upstream.name;
         match reload.metered.iter().position(|it| it == name) {
             None => warnings.push(format!(

@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 use crate::call::Outcome;
 use crate::control::{Halt, Handle};
 use crate::error::Origin;
-use crate::record::{CallCount, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals};
+use crate::record::{
+    CallCount, ConditionFigures, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals,
+};
 use crate::snapshot::{Bind, ListenerSpec, Snapshot};
 
 /// What `GET /status` answers.
@@ -25,6 +27,8 @@ pub struct Status {
     pub halted: Option<Halt>,
     pub listeners: Vec<ListenerStatus>,
     pub rules: Vec<RuleFigures>,
+    /// Those that halt everything when one is true, with their present values.
+    pub conditions: Vec<ConditionFigures>,
     pub calls: Vec<CallFigures>,
     pub decisions: DecisionFigures,
     pub energy: Option<EnergyTotals>,
@@ -83,6 +87,7 @@ impl Handle {
             version: env!("CARGO_PKG_VERSION"),
             totals: inner.counters.totals(),
             rules: rules.map(|cell| RuleFigures::read(cell)).collect(),
+            conditions: self.conditions(),
             halted: inner.live.halted(),
             generation: snapshot.generation,
             reloads_ok: reloads.ok,
@@ -113,6 +118,7 @@ impl Handle {
             halted,
             listeners: listeners(&snapshot, &bound, &scrape.totals),
             rules: scrape.rules,
+            conditions: scrape.conditions,
             calls: scrape.totals.calls().map(CallFigures::from).collect(),
             decisions: DecisionFigures {
                 written: scrape.decisions_written,

@@ -6,6 +6,7 @@ use globset::GlobSet;
 use tempfile::{TempDir, tempdir};
 use tokio::sync::Notify;
 
+use crate::measure::Counting;
 use crate::record::DecisionLog;
 use crate::record::{DecisionLevel, LogSettings};
 use crate::rule::{RuleCell, RuleSet};
@@ -40,6 +41,8 @@ fn snapshot(generation: u64, cells: &[&Arc<RuleCell>]) -> Arc<Snapshot> {
             max_delay_per_call: Duration::from_secs(300),
             max_faults_per_call: 8,
             dry_run: false,
+            stop_when: Vec::new(),
+            counting: Counting::default(),
             max_ttl: Duration::from_secs(3600),
             halt_file: None,
         },

@@ -61,6 +61,10 @@ pub struct Finish {
     pub abort_injected: bool,
     pub output_tokens: Option<u64>,
     pub output_units: u64,
+    /// The upstream's last byte was received: whatever the outcome, it does not work on.
+    pub whole: bool,
+    /// Whether somebody is told of this call alone: else its figure is only summed up.
+    pub told: bool,
 }
 
 /// One entry of the ledger.

@@ -24,17 +24,31 @@ pub(super) fn apportion_into(
     remainders.clear();
     let mut given = 0_u64;
     for (index, weight) in weights.iter().enumerate() {
-        let product = u128::from(total) * u128::from(*weight);
-        // At most `total`, so it fits.
-        parts[index] = u64::try_from(product / sum).unwrap_or(total);
-        given += parts[index];
-        remainders.push((product % sum, index));
+        let (part, remainder) = divide(total, *weight, sum);
+        parts[index] = part;
+        given += part;
+        remainders.push((remainder, index));
     }
     let left = usize::try_from(total - given).unwrap_or(remainders.len());
-    remainders.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    if left == 0 {
+        return;
+    }
+    // Only who is among the first counts, not in which order.
+    let first = |a: &(u128, usize), b: &(u128, usize)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
+    remainders.select_nth_unstable_by((left - 1).min(weights.len() - 1), first);
     for (_, index) in remainders.iter().take(left) {
         parts[*index] += 1;
     }
+}
+
+/// `total * weight / sum` and its remainder; `weight` is a part of `sum`, so it fits.
+fn divide(total: u64, weight: u64, sum: u128) -> (u64, u128) {
+    // A window's figures nearly always fit, and dividing 128 bits takes ten times as long.
+    if let (Some(product), Ok(sum)) = (total.checked_mul(weight), u64::try_from(sum)) {
+        return (product / sum, u128::from(product % sum));
+    }
+    let product = u128::from(total) * u128::from(weight);
+    (u64::try_from(product / sum).unwrap_or(total), product % sum)
 }
 
 #[cfg(test)]

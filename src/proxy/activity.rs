@@ -22,6 +22,7 @@ struct Work {
     begun: Cell<bool>,
     held: Cell<bool>,
     done: Cell<bool>,
+    over: Cell<bool>,
 }
 
 impl Activity {
@@ -33,6 +34,7 @@ impl Activity {
                 begun: Cell::new(false),
                 held: Cell::new(false),
                 done: Cell::new(false),
+                over: Cell::new(false),
             })
         }))
     }
@@ -78,6 +80,14 @@ impl Activity {
         }
     }
 
+    /// The upstream's last byte was received, and the call's end follows at once: that tells it.
+    /// Where anything may be awaited before, [`Self::done`] is to be called.
+    pub(super) fn over(&self) {
+        if let Some(work) = &self.0 {
+            work.over.set(true);
+        }
+    }
+
     /// The upstream's last byte was received: however long the answer waits here, or the client
     /// takes for it, nothing of it is the upstream's work.
     pub(super) fn done(&self) {
@@ -95,9 +105,13 @@ impl Activity {
         if let Some(work) = &self.0
             && work.begun.replace(false)
         {
+            let finish = Finish {
+                whole: work.over.get() || work.done.get(),
+                ..finish()
+            };
             work.sender
                 .borrow_mut()
-                .end(work.call, Instant::now(), finish());
+                .end(work.call, Instant::now(), finish);
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::proxy::execution::Execution;
 use crate::proxy::rescue::Failure;
 use crate::proxy::worker::{Generation, Target, Worker};
 use crate::record::{Facts, Record, SlotCounters, Timing, TraceContext};
-use crate::rule::{Admissions, Course, Decision, RuleCell, RuleSet, Verdict, decide};
+use crate::rule::{Admissions, Course, RuleCell, RuleSet, Verdict, decide};
 use crate::snapshot::ListenerState;
 
 /// One downstream connection.
@@ -226,13 +226,12 @@ impl<'s> InFlight<'s> {
         })
     }
 
-    /// Decides with the rules that select it, and asks their limits. `ask` lends the call as rules
-    /// see it. True where at least one selects it.
-    pub(in crate::proxy) fn decide(
-        &mut self,
-        selected: &[u32],
-        ask: impl FnOnce(&Self, &mut dyn FnMut(&Call<'_>)),
-    ) -> bool {
+    /// Decides with the rules that select it, and asks their limits. `seen`: the call as rules see
+    /// it. True where at least one selects it.
+    pub(in crate::proxy) fn decide(&mut self, selected: &[u32], seen: &Call<'_>) -> bool {
+        if selected.is_empty() {
+            return false;
+        }
         let snapshot = self.generation.snapshot.clone();
         let live = self.session.worker.live.clone();
         let rules = &snapshot.rules;
@@ -240,10 +239,7 @@ impl<'s> InFlight<'s> {
         if selected.is_empty() {
             return false;
         }
-        let mut decision = Decision::default();
-        ask(self, &mut |call| {
-            decision = decide(rules, &selected, call, snapshot.seed, live.halted());
-        });
+        let mut decision = decide(rules, &selected, seen, snapshot.seed, live.halted());
         let (admissions, answers) = Admissions::ask(rules, &mut decision, live.elapsed());
         if decision.count(rules) {
             // A rule panicked and is disarmed: what it does elsewhere ends too.
@@ -338,9 +334,8 @@ impl<'s> InFlight<'s> {
         if self.is_touched() {
             self.count_touched(outcome, origin, total);
         }
-        self.activity.end(|| self.finish_line(outcome));
-        let facts = self.facts();
-        let log = self.session.worker.records.wants(facts);
+        let log = self.session.worker.records.wants(self.facts());
+        self.activity.end(|| self.finish_line(outcome, log));
         if log || self.has_span() {
             let record = self.record(outcome, origin, total);
             for effect in &record.effects {
@@ -434,7 +429,7 @@ impl<'s> InFlight<'s> {
         }
     }
 
-    fn finish_line(&self, outcome: Outcome) -> Finish {
+    fn finish_line(&self, outcome: Outcome, told: bool) -> Finish {
         let mut rules = self
             .decided
             .iter()
@@ -454,6 +449,8 @@ impl<'s> InFlight<'s> {
                 && self.execution().is_some_and(Execution::is_abandoned),
             output_tokens: self.output_tokens,
             output_units: self.tokens,
+            whole: false,
+            told,
         }
     }
 

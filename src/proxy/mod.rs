@@ -30,6 +30,7 @@ mod threads;
 pub mod timer;
 mod timerfd;
 mod toxic;
+mod trim;
 mod watch;
 mod worker;
 

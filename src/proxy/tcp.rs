@@ -70,7 +70,7 @@ fn ask_rules(call: &mut InFlight<'_>) {
     bare.sni = call.session.sni.as_deref();
     let candidates = rules.candidates(&bare);
     let selected = rules.select(&candidates, &bare);
-    call.decide(&selected, |_, ask| ask(&bare));
+    call.decide(&selected, &bare);
 }
 
 async fn run(call: &mut InFlight<'_>, early: Option<Buffer>) -> Result<Ending, Failure> {

@@ -22,6 +22,7 @@ use crate::proxy::bind::Bound;
 use crate::proxy::hub::{Hub, Order};
 use crate::proxy::listening::Listening;
 use crate::proxy::timer::{Clock, Timer};
+use crate::proxy::trim::Trim;
 use crate::proxy::worker::{Worker, WorkerParts};
 use crate::record::{RecordSender, WorkerCounters};
 
@@ -242,6 +243,7 @@ async fn answer_doorbell(worker: Rc<Worker>, bell: Arc<Notify>) {
 }
 
 async fn sweep(worker: Rc<Worker>) {
+    let mut trim = Trim::default();
     loop {
         tokio::time::sleep(SWEEP).await;
         let generation = worker.generation();
@@ -250,5 +252,6 @@ async fn sweep(worker: Rc<Worker>) {
             .parked
             .sweep(now, generation.snapshot.limits.keep_alive);
         worker.sweep_pools(now);
+        trim.look(worker.tasks.get());
     }
 }

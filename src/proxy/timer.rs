@@ -1,8 +1,15 @@
 //! The one timer of a worker: injected waits, exact to what the kernel gives.
 //!
-//! tokio's timer wheel was measured 1.2 ms late, a timerfd 0.1 to 0.3 ms at light load. On a busy worker every timer waits for the run queue, so due entries are also
-//! fired inline at the start of each call ([`Timer::fire_due`]). Under a paused tokio clock the
-//! same heap and wake order run on tokio's time ([`Clock::Tokio`]), so tests need not sleep.
+//! tokio's timer wheel was measured 1.2 ms late, a timerfd 0.1 to 0.3 ms at light load. Under a
+//! paused tokio clock the same heap and wake order run on tokio's time ([`Clock::Tokio`]), so tests
+//! need not sleep.
+//!
+//! Each firing of the timerfd costs a wake-up and a system call, more than all else that a wait
+//! costs. So two of them are [`APART`] at least, and [`APART_MANY`] where waits end in numbers: a
+//! lone wait ends exactly, and of many those that fall due close together end together, which also
+//! sends their calls upstream together. On a busy worker the timerfd waits for the run queue like
+//! all else, so what should have ended by then is fired inline at the start of each call
+//! ([`Timer::fire_due`]).
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -19,6 +26,13 @@ use tokio::time::Instant;
 
 use crate::effect::RuleToken;
 use crate::proxy::timerfd::TimerFd;
+
+/// The least time between two firings of the timerfd: what a wait is late by, at most, because
+/// another ended just before it.
+const APART: Duration = Duration::from_micros(200);
+/// The same where the last firing ended as many waits as this, or more.
+const APART_MANY: Duration = Duration::from_micros(400);
+const MANY: u32 = 2;
 
 /// What drives the heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +61,8 @@ struct Inner {
     sequence: Cell<u64>,
     /// When the clock will next call; `None`: never.
     armed: Cell<Option<Instant>>,
+    /// The timerfd does not fire again before.
+    rest_until: Cell<Option<Instant>>,
     /// Waits under rules end at once: the worker drains.
     hurried: Cell<bool>,
     fd: Option<TimerFd>,
@@ -73,6 +89,7 @@ impl Timer {
             entries: RefCell::default(),
             sequence: Cell::new(0),
             armed: Cell::new(None),
+            rest_until: Cell::new(None),
             hurried: Cell::new(false),
             fd,
             rearm: Notify::new(),
@@ -96,26 +113,43 @@ impl Timer {
                     },
                 }
             }
+            let now = Instant::now();
             self.0.armed.set(None);
-            self.fire_due(Instant::now());
+            let many = self.fire(now) >= MANY;
+            let apart = if many { APART_MANY } else { APART };
+            self.0.rest_until.set(Some(now + apart));
+            if let Some(next) = self.next_living() {
+                self.arm(next, now);
+            }
         }
     }
 
-    /// Wakes every wait whose time has come, in the order of their deadlines.
+    /// Wakes every wait that should have ended by now, whatever the clock may rest. It makes no
+    /// system call: where a wait was due, so is the clock, which then sees to the next one.
     pub fn fire_due(&self, now: Instant) {
+        let overdue = match self.0.fd {
+            Some(_) => now.checked_sub(APART_MANY),
+            None => Some(now),
+        };
+        if let Some(overdue) = overdue {
+            self.fire(overdue);
+        }
+    }
+
+    /// Wakes every wait whose time has come, in the order of their deadlines; how many.
+    fn fire(&self, now: Instant) -> u32 {
+        let mut count = 0;
         loop {
             let due = match self.0.heap.borrow().peek() {
                 Some(Reverse((at, sequence, key))) if *at <= now => Some((*sequence, *key)),
                 _ => None,
             };
-            let Some((sequence, key)) = due else { break };
+            let Some((sequence, key)) = due else {
+                return count;
+            };
             self.0.heap.borrow_mut().pop();
             self.finish(key, sequence, Waited::Elapsed);
-        }
-        if let Some(next) = self.next_living()
-            && self.0.armed.get() != Some(next)
-        {
-            self.arm(next, now);
+            count += 1;
         }
     }
 
@@ -223,10 +257,15 @@ impl Timer {
     }
 
     fn arm(&self, at: Instant, now: Instant) {
-        self.0.armed.set(Some(at));
         let Some(fd) = &self.0.fd else {
+            self.0.armed.set(Some(at));
             return self.0.rearm.notify_one();
         };
+        let at = self.0.rest_until.get().map_or(at, |rest| at.max(rest));
+        if self.0.armed.get().is_some_and(|armed| armed <= at) {
+            return;
+        }
+        self.0.armed.set(Some(at));
         fd.arm(at.saturating_duration_since(now));
     }
 
@@ -237,7 +276,7 @@ impl Timer {
             match entries.get_mut(key) {
                 Some(entry) if entry.sequence == sequence && entry.done.is_none() => {
                     entry.done = Some(how);
-                    Some(entry.waker.clone())
+                    Some(std::mem::replace(&mut entry.waker, Waker::noop().clone()))
                 }
                 _ => None,
             }

@@ -25,6 +25,7 @@ pub struct Scrape {
     pub version: &'static str,
     pub totals: Totals,
     pub rules: Vec<RuleFigures>,
+    pub conditions: Vec<ConditionFigures>,
     pub halted: bool,
     /// The number of the configuration in force.
     pub generation: u64,
@@ -55,6 +56,20 @@ pub struct RuleFigures {
     pub active: u64,
 }
 
+/// A condition that halts everything when it is true, as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ConditionFigures {
+    pub expr: Arc<str>,
+    /// Of the value: `share` (0 to 1), `seconds` or `per_second`.
+    pub unit: &'static str,
+    /// `null` where too little was seen to tell.
+    pub value: Option<f64>,
+    /// So many calls were looked at (tokens, for what lies between them).
+    pub of: u64,
+    /// Whether it is true; `null` where that cannot be told.
+    pub breached: Option<bool>,
+}
+
 /// Calls that a rule selected and left alone, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeniedFigures {
@@ -64,6 +79,8 @@ pub struct DeniedFigures {
     /// A fault panicked when it was asked; its rule is disarmed.
     pub panic: u64,
     pub schedule: u64,
+    /// The caller asked for a fault without the secret.
+    pub secret: u64,
     pub unreadable: u64,
 }
 
@@ -82,6 +99,7 @@ impl RuleFigures {
                 limit: read(&counters.denied_limit),
                 panic: read(&counters.denied_panic),
                 schedule: read(&counters.denied_schedule),
+                secret: read(&counters.denied_secret),
                 unreadable: read(&counters.denied_unreadable),
             },
             applied: read(&counters.applied),
@@ -94,13 +112,14 @@ impl RuleFigures {
 }
 
 impl DeniedFigures {
-    pub(crate) fn by_reason(self) -> [(&'static str, u64); 6] {
+    pub(crate) fn by_reason(self) -> [(&'static str, u64); 7] {
         [
             ("dry_run", self.dry_run),
             ("halt", self.halt),
             ("limit", self.limit),
             ("panic", self.panic),
             ("schedule", self.schedule),
+            ("secret", self.secret),
             ("unreadable", self.unreadable),
         ]
     }
@@ -221,8 +240,11 @@ impl Samples<'_> {
     }
 
     /// A gauge that may be a fraction.
-    pub(crate) fn level(&mut self, value: f64) -> fmt::Result {
-        self.0.encode_gauge(&value)
+    pub(crate) fn level(&mut self, labels: &[(&str, &str)], value: f64) -> fmt::Result {
+        if labels.is_empty() {
+            return self.0.encode_gauge(&value);
+        }
+        self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 
     /// A histogram that nothing fell into is left out.

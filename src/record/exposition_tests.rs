@@ -53,6 +53,13 @@ fn scrape() -> Scrape {
         version: "1.2.3",
         totals: registry.totals(),
         rules: vec![RuleFigures::read(&cell)],
+        conditions: vec![ConditionFigures {
+            expr: "error_rate > 25% for 10s".into(),
+            unit: "share",
+            value: Some(0.5),
+            of: 40,
+            breached: Some(true),
+        }],
         halted: true,
         generation: 3,
         reloads_ok: 2,

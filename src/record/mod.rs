@@ -33,7 +33,7 @@ use crate::rule::Verdict;
 pub use crate::histogram::{Bounds, Histogram};
 pub use counters::{CounterRegistry, SlotCounters, TouchedCounters, WorkerCounters};
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
-pub use exposition::{DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
+pub use exposition::{ConditionFigures, DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
 pub(crate) use line::rfc3339;
 pub use metrics::{
     ALERTS, Alert, METRICS, Metric, MetricKind, Panel, SUBJECTS, Subject, Unit, alert_rules,

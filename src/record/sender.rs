@@ -85,6 +85,11 @@ impl RecordSender {
         }
     }
 
+    /// Whether any call can be told of.
+    pub const fn is_on(&self) -> bool {
+        self.ring.is_some()
+    }
+
     /// What chooses the calls that have a span; absent where none have.
     pub const fn tracer(&self) -> Option<&Tracer> {
         self.tracer.as_ref()

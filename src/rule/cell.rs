@@ -21,7 +21,9 @@ pub enum Denied {
     /// A fault of the rule panicked: the rule is disarmed.
     Panic,
     Schedule,
-    /// What the selector asks for could not be read: whether the rule would have hit is not known.
+    /// The caller asked for a fault without the secret.
+    Secret,
+    /// What the selector asks for could not be read: whether the rule would have hit is not known. Or what the caller asks for could not be.
     Unreadable,
 }
 
@@ -36,6 +38,7 @@ pub struct Counters {
     pub denied_limit: AtomicU64,
     pub denied_panic: AtomicU64,
     pub denied_schedule: AtomicU64,
+    pub denied_secret: AtomicU64,
     pub denied_unreadable: AtomicU64,
     pub applied: AtomicU64,
     pub superseded: AtomicU64,
@@ -53,6 +56,7 @@ impl Counters {
             Denied::Limit => &self.denied_limit,
             Denied::Panic => &self.denied_panic,
             Denied::Schedule => &self.denied_schedule,
+            Denied::Secret => &self.denied_secret,
             Denied::Unreadable => &self.denied_unreadable,
         }
     }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::call::{Call, Moment};
 use crate::draw::Draws;
 use crate::effect::{FaultPlan, Planned, RuleToken};
-use crate::rule::{Denied, RuleSet, RuleSpec};
+use crate::rule::{Denied, Pull, RuleSet, RuleSpec};
 use crate::units::Seed;
 
 /// A rule that selects the call, with the moment that the driver filled in.
@@ -117,7 +117,9 @@ pub fn decide(
             epoch: it.epoch,
         };
         let pull = spec.trigger.pull(&spec.name, call, &it.moment, seed);
-        let denied = if halted {
+        let denied = if pull.denied.is_some() {
+            pull.denied
+        } else if halted {
             Some(Denied::Halt)
         } else if !spec.schedule.is_open(it.moment.since_armed) {
             Some(Denied::Schedule)
@@ -130,7 +132,9 @@ pub fn decide(
             _ if !pull.hit => VerdictKind::Missed,
             Some(why) => VerdictKind::Denied(why),
             // A panic in one rule's fault must not harm the call, nor the rules beside it.
-            None => match catch_unwind(AssertUnwindSafe(|| arm(spec, &token, call, it, seed))) {
+            None => match catch_unwind(AssertUnwindSafe(|| {
+                arm(spec, &token, call, it, seed, &pull)
+            })) {
                 Ok(effects) => {
                     decision.plan.effects.extend(effects);
                     VerdictKind::Hit
@@ -154,10 +158,15 @@ fn arm(
     call: &Call<'_>,
     selected: &Selected,
     seed: Seed,
+    pull: &Pull,
 ) -> Vec<Planned> {
     let number = selected.moment.number;
     let mut planned = Vec::with_capacity(spec.faults.len());
-    for (index, fault) in spec.faults.iter().enumerate() {
+    let draw = pull.draw.unwrap_or_default();
+    let asked = pull.asked.as_ref();
+    let own = asked.is_none_or(|asked| asked.own(draw));
+    let faults = spec.faults.iter().enumerate().filter(|_| own);
+    for (index, fault) in faults {
         let mut draws = Draws::new(seed, &spec.name, call.listener, index, number);
         for effect in fault.fault.arm(call, &mut draws) {
             planned.push(Planned {
@@ -168,6 +177,15 @@ fn arm(
                 effect,
             });
         }
+    }
+    let effects = asked.map_or_else(Vec::new, |asked| asked.effects(draw));
+    for (index, (fault, effect)) in (spec.faults.len()..).zip(effects) {
+        planned.push(Planned {
+            token: token.clone(),
+            fault,
+            fault_index: u16::try_from(index).unwrap_or(u16::MAX),
+            effect,
+        });
     }
     planned
 }

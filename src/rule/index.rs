@@ -14,6 +14,9 @@ use crate::rule::select::{Attribute, Term, host_name, parameters};
 
 pub(super) type Ids = SmallVec<[u32; 8]>;
 
+/// So many distinct names of headers are compared one by one.
+const FEW_NAMES: usize = 4;
+
 /// Entries by what they ask for.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -88,6 +91,19 @@ impl Index {
         index
     }
 
+    /// How many entries [`Self::lookup`] finds for sure where what is not told is not known: told
+    /// without gathering them.
+    pub(super) fn untold(&self, call: &Call<'_>) -> usize {
+        let description = &call.description;
+        let told = [
+            (&self.operation, description.operation.is_some()),
+            (&self.model, description.model.is_some()),
+            (&self.version, description.version.is_some()),
+        ];
+        let untold = told.iter().filter(|(_, is_told)| !is_told);
+        self.always.len() + untold.map(|(values, _)| values.all.len()).sum::<usize>()
+    }
+
     /// Entries that may match, ascending. Where an attribute is not told, its entries are among
     /// them if `untold` says so.
     pub(super) fn lookup(&self, call: &Call<'_>, untold: bool) -> Ids {
@@ -105,14 +121,7 @@ impl Index {
             let host = call.host.map(host_name);
             self.host.find(host.as_deref(), untold, &mut ids);
         }
-        if !self.headers.is_empty() {
-            for field in call.fields {
-                let name = field.name.to_ascii_lowercase();
-                if let Some(values) = self.headers.get(&name) {
-                    values.find_bytes(field.value, &mut ids);
-                }
-            }
-        }
+        self.find_headers(call, &mut ids);
         if !self.query.is_empty() {
             for (name, value) in parameters(call.query) {
                 if let Some(values) = self.query.get(name.as_ref()) {
@@ -130,6 +139,24 @@ impl Index {
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    fn find_headers(&self, call: &Call<'_>, ids: &mut Ids) {
+        if self.headers.len() <= FEW_NAMES {
+            // Comparing few names costs less than one copy of a name in lower case.
+            for (name, values) in &self.headers {
+                for value in call.header(name) {
+                    values.find_bytes(value, ids);
+                }
+            }
+            return;
+        }
+        for field in call.fields {
+            let name = field.name.to_ascii_lowercase();
+            if let Some(values) = self.headers.get(&name) {
+                values.find_bytes(field.value, ids);
+            }
+        }
     }
 
     fn values_mut(&mut self, attribute: Attribute<'_>) -> &mut Values {

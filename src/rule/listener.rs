@@ -22,6 +22,8 @@ pub struct ListenerRules {
     index: Index,
     /// Paths that no rule ever touches.
     never: GlobSet,
+    /// Callers may ask for faults here: what they ask with goes no further.
+    strips: bool,
 }
 
 /// One rule as its listener sees it.
@@ -70,7 +72,7 @@ impl Candidates<'_> {
 }
 
 impl ListenerRules {
-    pub(super) fn new(entries: Vec<Entry>, never: &GlobSet) -> Self {
+    pub(super) fn new(entries: Vec<Entry>, never: &GlobSet, strips: bool) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         let mut by_head: HashMap<String, usize> = HashMap::new();
         for entry in entries {
@@ -108,7 +110,13 @@ impl ListenerRules {
             groups,
             index,
             never: never.clone(),
+            strips,
         }
+    }
+
+    /// Whether headers by which callers ask for faults are taken out of requests, armed or not.
+    pub fn strips_asking(&self) -> bool {
+        self.strips
     }
 
     /// Whether no rule can select a call here now: the fast path.
@@ -197,6 +205,10 @@ impl Group {
     /// Adds what its entries need to know of the call; tells whether one may select it.
     fn survey<'r>(&'r self, call: &Call<'_>, candidates: &mut Candidates<'r>) -> bool {
         if self.entries.len() > Self::FEW {
+            if self.index.untold(call) > Self::FEW {
+                candidates.need(&self.asks, call);
+                return true;
+            }
             let found = self.index.lookup(call, true);
             if found.len() > Self::FEW {
                 candidates.need(&self.asks, call);

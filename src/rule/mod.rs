@@ -2,6 +2,7 @@
 //! call, moment, rules and seed; what changes while running lives in each rule's [`RuleCell`].
 
 mod admit;
+mod caller;
 mod cell;
 mod cidr;
 mod compose;
@@ -19,6 +20,7 @@ mod tests;
 mod trigger;
 
 pub use admit::Admissions;
+pub use caller::{Caller, FAULT_HEADER, SECRET_HEADER, asks_for_faults};
 pub(crate) use cell::micros;
 pub use cell::{Counters, Denied, RuleCell, TreatedTotals};
 pub use cidr::Cidr;

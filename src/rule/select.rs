@@ -110,6 +110,9 @@ impl Select {
 
     /// The conditions on the protocol's description and the body, as far as they are known.
     pub(super) fn deep(&self, call: &Call<'_>) -> Truth {
+        if !self.has_deep() {
+            return Truth::Yes;
+        }
         let Description {
             operation,
             model,
@@ -132,6 +135,17 @@ impl Select {
         }))
         .min()
         .unwrap_or(Truth::Yes)
+    }
+
+    /// Whether [`Self::deep`] is a question at all: many rules ask for nothing beyond the head.
+    pub(super) fn has_deep(&self) -> bool {
+        self.operation.is_some()
+            || self.model.is_some()
+            || self.version.is_some()
+            || self.stream.is_some()
+            || self.prompt_chars.is_some()
+            || self.max_tokens.is_some()
+            || !self.body.is_empty()
     }
 
     /// Whether a part of the description that a condition asks for is not told.

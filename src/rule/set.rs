@@ -12,7 +12,7 @@ use crate::call::Moment;
 use crate::effect::{Fate, RuleToken};
 use crate::rule::cell::micros;
 use crate::rule::listener::Entry;
-use crate::rule::{ListenerRules, RuleCell, RuleSpec, Selected};
+use crate::rule::{ListenerRules, RuleCell, RuleSpec, Selected, Trigger};
 
 /// All rules of one snapshot, in file order.
 #[derive(Debug, Default)]
@@ -54,7 +54,12 @@ impl RuleSet {
         let listeners = setting
             .listeners
             .iter()
-            .map(|listener| ListenerRules::new(entries(&specs, &cells, listener), setting.never))
+            .map(|listener| {
+                let strips = specs.iter().any(|spec| {
+                    matches!(spec.trigger, Trigger::Caller(_)) && watches(spec, listener)
+                });
+                ListenerRules::new(entries(&specs, &cells, listener), setting.never, strips)
+            })
             .collect();
         Self {
             cells,
@@ -160,16 +165,18 @@ impl RuleSet {
     }
 }
 
+fn watches(spec: &RuleSpec, listener: &str) -> bool {
+    let named = spec.listeners.as_ref();
+    named.is_none_or(|names| names.iter().any(|name| name == listener))
+}
+
 /// The rules that watch a listener. One that can never hit is none.
 fn entries(specs: &[RuleSpec], cells: &[Arc<RuleCell>], listener: &str) -> Vec<Entry> {
     (0..)
         .zip(specs.iter().zip(cells))
         .filter(|(_, (spec, _))| {
-            let watches = spec
-                .listeners
-                .as_ref()
-                .is_none_or(|names| names.iter().any(|name| name == listener));
-            watches && !spec.trigger.is_never() && !spec.faults.is_empty()
+            let acts = !spec.faults.is_empty() || matches!(spec.trigger, Trigger::Caller(_));
+            watches(spec, listener) && !spec.trigger.is_never() && acts
         })
         .map(|(rule, (spec, cell))| Entry {
             rule,

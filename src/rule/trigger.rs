@@ -4,6 +4,8 @@ use std::num::NonZeroU64;
 
 use crate::call::{Call, Moment};
 use crate::draw::{self, Identity};
+use crate::rule::Denied;
+use crate::rule::caller::{Asked, Caller};
 use crate::units::{Probability, Seed};
 
 /// What makes a rule hit a call that it selects.
@@ -16,6 +18,8 @@ pub enum Trigger {
         key: Option<Box<str>>,
     },
     Nth(Nth),
+    /// Calls ask for faults themselves.
+    Caller(Caller),
 }
 
 /// Which of a rule's selected calls are hit, by their order.
@@ -32,11 +36,15 @@ pub enum Nth {
 }
 
 /// What a trigger said of a call.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pull {
     pub hit: bool,
     /// Where it drew.
     pub draw: Option<f64>,
+    /// It would have hit, but for this.
+    pub(super) denied: Option<Denied>,
+    /// What the caller asks for, where it does.
+    pub(super) asked: Option<Asked>,
 }
 
 impl Trigger {
@@ -50,8 +58,13 @@ impl Trigger {
             Self::Nth(nth) => {
                 return Pull {
                     hit: nth.hits(moment.ordinal),
-                    draw: None,
+                    ..Pull::default()
                 };
+            }
+            Self::Caller(caller) => {
+                let identity = Identity::Number(moment.number);
+                let draw = || draw::trigger(seed, rule, call.listener, identity);
+                return Self::pull_by_caller(caller.asked(call), draw);
             }
             Self::Chance {
                 probability,
@@ -66,6 +79,27 @@ impl Trigger {
         Pull {
             hit: draw.is_some_and(|draw| draw < probability.fraction()),
             draw,
+            ..Pull::default()
+        }
+    }
+
+    fn pull_by_caller(asked: Option<Result<Asked, Denied>>, draw: impl FnOnce() -> f64) -> Pull {
+        match asked {
+            None => Pull::default(),
+            Some(Err(why)) => Pull {
+                hit: true,
+                denied: Some(why),
+                ..Pull::default()
+            },
+            Some(Ok(asked)) => {
+                let draw = draw();
+                Pull {
+                    hit: asked.hits(draw),
+                    draw: Some(draw),
+                    asked: Some(asked),
+                    denied: None,
+                }
+            }
         }
     }
 }
@@ -141,12 +175,6 @@ mod tests {
             key: Some("x-user".into()),
         };
         let pull = trigger.pull("rule", &Call::default(), &Moment::default(), Seed(3));
-        assert_eq!(
-            pull,
-            Pull {
-                hit: false,
-                draw: None
-            }
-        );
+        assert_eq!(pull, Pull::default());
     }
 }

@@ -396,3 +396,70 @@ fn the_admin_api_binds_loopback_only_and_says_what_to_do_when_the_port_is_taken(
             .is_none()
     );
 }
+
+fn ended(served: &Served, count: usize, outcome: Outcome) {
+    let worker = served.handle.counters().worker();
+    let slot = worker.slot(&"chat".into(), "http");
+    for _ in 0..count {
+        slot.call_started();
+        slot.call_ended(outcome, Origin::Upstream, Duration::from_millis(4), None);
+    }
+}
+
+#[test]
+fn a_probe_tells_one_value_of_the_present() {
+    let served = Served::start(None);
+    let ask = |expr: &str| served.get(&format!("/probes?expr={expr}"));
+    let answer = ask("error_rate(chat)").json();
+    assert_eq!(answer["status"], "no_verdict");
+    assert_eq!((&answer["value"], &answer["of"]), (&Value::Null, &0.into()));
+    ended(&served, 30, Outcome::Ok);
+    ended(&served, 10, Outcome::Timeout);
+    let answer = ask("error_rate(chat)%20over%2030s").json();
+    assert_eq!(answer["status"], "ok");
+    assert_eq!(answer["value"], 0.25);
+    assert_eq!(answer["expr"], "error_rate(chat) over 30s");
+    assert_eq!(answer["unit"], "share");
+    assert_eq!(answer["of"], 40);
+    let answer = ask("error_rate%20%3C%2030%25").json();
+    assert_eq!(
+        (&answer["value"], &answer["measured"]),
+        (&true.into(), &0.25.into())
+    );
+    let answer = ask("latency.p99%3E1s").json();
+    assert_eq!(answer["value"], false);
+}
+
+#[test]
+fn a_mistake_in_a_probe_is_pointed_at() {
+    let served = Served::start(None);
+    for (expr, at, said) in [
+        ("eror_rate", "expr:1:1", "did you mean `error_rate`?"),
+        ("error_rate(chatt)", "expr:1:12", "did you mean `chat`?"),
+        (
+            "error_rate%20%3E",
+            "expr:1:13",
+            "write it like `25%` or `0.25`",
+        ),
+    ] {
+        let answer = served.get(&format!("/probes?expr={expr}"));
+        answer.refused(400);
+        let body = answer.json();
+        assert_eq!(body["help"], said);
+        assert_eq!(body["problems"][0]["at"], at);
+        assert!(body["error"].as_str().unwrap().contains("\n"), "{body}");
+    }
+    served.get("/probes").refused(400);
+    served.get("/probes?expr=rate&over=1s").refused(400);
+}
+
+#[test]
+fn an_effect_is_asked_of_a_rule_and_a_window() {
+    let served = Served::start(None);
+    served.get("/rules/none/effect").refused(404);
+    for over in ["10", "0s", "6m", "soon"] {
+        served
+            .get(&format!("/rules/none/effect?over={over}"))
+            .refused(400);
+    }
+}

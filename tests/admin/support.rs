@@ -10,6 +10,7 @@ use globset::GlobSet;
 use hormesis::admin::{Admin, AdminAddress, AdminThread};
 use hormesis::control::Handle;
 use hormesis::live::Live;
+use hormesis::measure::Counting;
 use hormesis::record::{CounterRegistry, DecisionLevel, DecisionLog, LogSettings};
 use hormesis::rule::RuleSet;
 use hormesis::snapshot::{
@@ -47,6 +48,8 @@ fn snapshot() -> Arc<Snapshot> {
             max_delay_per_call: Duration::from_secs(300),
             max_faults_per_call: 8,
             dry_run: false,
+            stop_when: Vec::new(),
+            counting: Counting::default(),
             max_ttl: Duration::from_secs(3600),
             halt_file: None,
         },

@@ -1,5 +1,6 @@
 //! The command line as a user meets it: command, exit code, standard output, standard error.
 
+mod remote;
 mod sandbox;
 mod service;
 mod shipped;
@@ -445,4 +446,81 @@ fn a_preset_is_written_once() {
             .run(&["check", "redis.toml"])
             .contains("exit code: 0")
     );
+}
+
+#[test]
+fn mistakes_in_conditions_are_pointed_at_inside_them() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "hormesis.toml",
+        r#"state_dir = "state"
+seed = 1
+
+[upstreams.llm]
+endpoints = ["http://127.0.0.1:8000"]
+
+[listeners.chat]
+bind = "127.0.0.1:9000"
+upstream = "llm"
+
+[safety]
+stop_when = [
+  "eror_rate(chat) > 25%",
+  "error_rate(chatt) > 25% for 10s",
+  'latency.p99(chat) > 25%',
+  "rate(chat)",
+  "first_token.p99 > 2s",
+]
+"#,
+    );
+    insta::assert_snapshot!(sandbox.run(&["check", "hormesis.toml"]), @r#"
+    exit code: 2
+    ----- stderr -----
+      × there is no measure `eror_rate`
+        ╭─[hormesis.toml:13:4]
+     12 │ stop_when = [
+     13 │   "eror_rate(chat) > 25%",
+        ·    ─────────
+     14 │   "error_rate(chatt) > 25% for 10s",
+        ╰────
+      help: did you mean `error_rate`?
+
+      × there is no listener `chatt`
+        ╭─[hormesis.toml:14:15]
+     13 │   "eror_rate(chat) > 25%",
+     14 │   "error_rate(chatt) > 25% for 10s",
+        ·               ─────
+     15 │   'latency.p99(chat) > 25%',
+        ╰────
+      help: did you mean `chat`?
+
+      × `latency` is a time, and `25%` is none
+        ╭─[hormesis.toml:15:24]
+     14 │   "error_rate(chatt) > 25% for 10s",
+     15 │   'latency.p99(chat) > 25%',
+        ·                        ───
+     16 │   "rate(chat)",
+        ╰────
+      help: write it like `300ms` or `1.5s`
+
+      × this compares nothing, so it can never be true
+        ╭─[hormesis.toml:16:3]
+     15 │   'latency.p99(chat) > 25%',
+     16 │   "rate(chat)",
+        ·   ────────────
+     17 │   "first_token.p99 > 2s",
+        ╰────
+      help: write it like `rate(chat) > 50/s`
+
+      ⚠ `first_token.p99` has no value: no tokens are read there
+        ╭─[hormesis.toml:17:3]
+     16 │   "rate(chat)",
+     17 │   "first_token.p99 > 2s",
+        ·   ──────────────────────
+     18 │ ]
+        ╰────
+      help: add `observe = ["tokens"]` to the listener
+
+    4 errors, 1 warning
+    "#);
 }

@@ -51,6 +51,8 @@ impl Sandbox {
             .current_dir(self.0.path())
             .env_clear()
             .env("SET_FOR_TESTS", "127.0.0.1:0")
+            // Where a sidecar leaves its token, and a command finds it.
+            .env("XDG_RUNTIME_DIR", self.0.path())
             .stdin(Stdio::null());
         command
     }
@@ -61,7 +63,8 @@ pub(crate) fn hormesis(arguments: &[&str]) -> String {
     Sandbox::new().run(arguments)
 }
 
-fn told(output: &Output) -> String {
+/// Exit code and what was printed, as one text.
+pub(crate) fn told(output: &Output) -> String {
     let mut text = String::new();
     let code = output
         .status

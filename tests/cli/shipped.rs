@@ -92,6 +92,7 @@ fn the_schema_refuses_what_check_refuses() {
 fn references_are_those_of_the_code() {
     for (file, arguments) in [
         ("docs/configuration.md", ["schema", "--markdown"]),
+        ("docs/commands.md", ["man", "--markdown"]),
         ("docs/faults.md", ["faults", "--markdown"]),
     ] {
         let output = Sandbox::new().output(&arguments);

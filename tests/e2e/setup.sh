@@ -69,6 +69,9 @@ if [ "${1:-all}" != compiler ]; then
   want h2load nghttp2-client
   want openssl openssl
   want curl curl
+  want tmux tmux
+  want pkg-config pkg-config
+  [ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev) # noxious-client's
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 [ ${#packages[@]} = 0 ] || debian "${packages[@]}"

@@ -294,15 +294,15 @@ impl Client {
 
     /// An answer that says no is an error.
     fn accept(&self, answer: &Answer) -> Result<(), ClientError> {
-        if answer.status.is_success() {
-            return Ok(());
-        }
         #[derive(serde::Deserialize)]
         struct Told {
             error: String,
             help: Option<String>,
             #[serde(default)]
             problems: Vec<RefusedProblem>,
+        }
+        if answer.status.is_success() {
+            return Ok(());
         }
         let told = serde_json::from_slice::<Told>(&answer.body)
             .map_err(|_| self.foreign(format!("it answers with status {}", answer.status)))?;
@@ -314,7 +314,7 @@ impl Client {
         }))
     }
 
-    fn foreign(&self, why: impl ToString) -> ClientError {
+    fn foreign(&self, why: impl std::fmt::Display) -> ClientError {
         ClientError::Foreign {
             address: self.address.clone(),
             why: why.to_string(),

@@ -1,21 +1,25 @@
 //! What can be asked: one file a resource, entered in [`all`].
 
 mod config;
+mod effect;
 mod halt;
 mod health;
 mod leases;
 mod metrics;
 mod notes;
 mod openapi;
+mod probes;
 mod rules;
 mod status;
 
 // What the routes take and give, for clients.
 pub use config::{ReloadAnswer, ShownConfig};
+pub use effect::{EffectAnswer, EffectFigures, EffectQuery};
 pub use halt::{HaltAnswer, HaltOrder, Nothing};
 pub use health::{Condition, Health};
 pub use leases::{Lease, LeaseOrder, Leases};
 pub use notes::{NoteOrder, Notes};
+pub use probes::{Probe, ProbeQuery, ProbeStatus, ProbeValue};
 pub use rules::{ArmOrder, Rule, RuleSource, Rules};
 
 use axum::routing::get;
@@ -50,6 +54,8 @@ pub(super) fn all() -> Api {
         .route(Scope::Halt, routes!(rules::delete))
         .route(Scope::Write, routes!(rules::arm))
         .route(Scope::Halt, routes!(rules::disarm))
+        .route(Scope::Read, routes!(probes::probe))
+        .route(Scope::Read, routes!(effect::effect))
         .route(Scope::Read, routes!(status::status))
 }
 

@@ -3,6 +3,7 @@
 mod hold;
 mod rule;
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -189,13 +190,13 @@ fn summary(rule: &Rule) -> String {
     let faults = config("faults").and_then(Value::as_array);
     let faults: Vec<String> = faults.into_iter().flatten().map(rule::in_toml).collect();
     let mut text = format!("{} on {}", faults.join(", "), remote::listeners(rule));
-    if let Some(select) =
-        config("select").filter(|it| it.as_object().is_some_and(|it| !it.is_empty()))
-    {
-        text.push_str(&format!(", where {}", rule::in_toml(select)));
+    let select = config("select").and_then(Value::as_object);
+    if let Some(select) = select.filter(|it| !it.is_empty()) {
+        let conditions = rule::entries(select).join(", ");
+        write!(text, ", where {conditions}").unwrap_or_default();
     }
     if let Some(probability) = config("probability").and_then(Value::as_str) {
-        text.push_str(&format!(", {probability} of the calls"));
+        write!(text, ", {probability} of the calls").unwrap_or_default();
     }
     if rule.dry_run {
         text.push_str(", dry run: it touches nothing");

@@ -70,10 +70,7 @@ pub(super) fn in_toml(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         // The table itself is seen by its only key: `delay = { … }`.
-        Value::Object(map) if map.len() == 1 => map
-            .iter()
-            .map(|(key, value)| format!("{} = {}", toml_key(key), nested(value)))
-            .collect(),
+        Value::Object(map) if map.len() == 1 => entries(map).concat(),
         other => nested(other),
     }
 }
@@ -81,17 +78,16 @@ pub(super) fn in_toml(value: &Value) -> String {
 fn nested(value: &Value) -> String {
     match value {
         Value::Object(map) if map.is_empty() => "{}".to_owned(),
-        Value::Object(map) => {
-            let entries: Vec<_> = map
-                .iter()
-                .map(|(key, value)| format!("{} = {}", toml_key(key), nested(value)))
-                .collect();
-            format!("{{ {} }}", entries.join(", "))
-        }
+        Value::Object(map) => format!("{{ {} }}", entries(map).join(", ")),
         Value::Array(_) => in_toml(value),
         // JSON's escapes are TOML's.
         other => other.to_string(),
     }
+}
+
+pub(super) fn entries(map: &Map<String, Value>) -> Vec<String> {
+    let entry = |(key, value): (&String, &Value)| format!("{} = {}", toml_key(key), nested(value));
+    map.iter().map(entry).collect()
 }
 
 fn toml_key(key: &str) -> String {
@@ -212,13 +208,10 @@ fn faults(arguments: &AddArguments) -> Result<Vec<(String, Value)>, UsageError> 
     let mut faults = Vec::new();
     for (kind, value) in written {
         known(&kind)?;
-        let mut table = match as_json(value) {
-            Some(Value::Object(table)) => table,
-            _ => {
-                return Err(UsageError(format!(
-                    "a fault is a table: write '{kind} = {{ … }}'"
-                )));
-            }
+        let Some(Value::Object(mut table)) = as_json(value) else {
+            return Err(UsageError(format!(
+                "a fault is a table: write '{kind} = {{ … }}'"
+            )));
         };
         for (key, value) in &given {
             insert(&mut table, &[key], value.clone())

@@ -7,6 +7,7 @@ mod shown;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
@@ -104,10 +105,10 @@ async fn follow(
 
 fn heard(event: &Event, arguments: &DecisionsArguments, console: &Console) -> anyhow::Result<()> {
     match event.name.as_str() {
-        "decision" => match serde_json::from_str(&event.data) {
-            Ok(line) => tell(&line, arguments, console),
-            Err(error) => Err(anyhow::anyhow!("a decision is not understood: {error}")),
-        },
+        "decision" => {
+            let line = serde_json::from_str(&event.data).context("a decision is not understood")?;
+            tell(&line, arguments, console)
+        }
         "dropped" => {
             let told: Value = serde_json::from_str(&event.data).unwrap_or_default();
             let count = told["count"].as_u64().unwrap_or_default();

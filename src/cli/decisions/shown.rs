@@ -1,5 +1,7 @@
 //! A line of the decision log for people.
 
+use std::fmt::Write;
+
 use owo_colors::Style;
 use serde_json::Value;
 
@@ -27,11 +29,12 @@ pub(super) fn shown(line: &Value, console: &Console) -> Option<String> {
         _ => Style::new().red(),
     };
     let mut ended = outcome.to_owned();
+    // A string takes all that is written.
     if let Some(status) = line["status"].as_u64() {
-        ended.push_str(&format!(" {status}"));
+        write!(ended, " {status}").unwrap_or_default();
     }
     if outcome != "ok" {
-        ended.push_str(&format!(" ({origin})"));
+        write!(ended, " ({origin})").unwrap_or_default();
     }
     let took = micros(&line["total_us"]).unwrap_or_default();
     let mut shown = format!(

@@ -102,6 +102,10 @@ fn trigger(trigger: &Trigger, draw: Option<f64>) -> String {
             format!("no header {key}: such calls are never hit")
         }
         (Trigger::Chance { .. }, None) => "nothing drawn".into(),
+        (Trigger::Caller(_), None) => "the caller's headers, or none of them".into(),
+        (Trigger::Caller(_), Some(draw)) => {
+            format!("the caller asks, and draws {:.4}%", draw * 100.0)
+        }
         (Trigger::Nth(nth), _) => format!("{nth:?} of its selected calls"),
     }
 }

@@ -44,7 +44,8 @@ pub(super) fn run(arguments: &TopArguments, console: &Console) -> anyhow::Result
     if arguments.every < Span::from_millis(200) {
         return Err(UsageError("--every is at least 200ms".to_owned()).into());
     }
-    if !arguments.admin.json && !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
+    let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
+    if !arguments.admin.json && !terminal {
         let told = "top needs a terminal; for programs there are `hormesis top --json` and `hormesis status --json`";
         return Err(UsageError(told.to_owned()).into());
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::scrape::{self, ByListener, Histogram};
@@ -178,6 +179,7 @@ pub(super) struct View {
 }
 
 /// One moment of the lines.
+#[expect(clippy::struct_field_names, reason = "the ends of the names are units")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
     pub(super) age_s: f64,
@@ -323,14 +325,11 @@ fn errors(span: Span<'_>) -> Vec<ErrorView> {
 fn rule(span: Span<'_>, rule: &Rule) -> RuleView {
     let figures = &rule.figures;
     let conditions = &rule.config["stop_when"];
-    let conditions = match conditions.as_str() {
-        Some(one) => vec![one.to_owned()],
-        None => {
-            let all = conditions.as_array().into_iter().flatten();
-            all.filter_map(|it| it.as_str().map(str::to_owned))
-                .collect()
-        }
-    };
+    // One as text, or a list.
+    let one = conditions.as_str().into_iter();
+    let several = conditions.as_array().into_iter().flatten();
+    let conditions = one.chain(several.filter_map(Value::as_str));
+    let conditions = conditions.map(str::to_owned).collect();
     RuleView {
         name: rule.name.clone(),
         on: rule

@@ -33,8 +33,11 @@ pub(super) fn histograms<const N: usize>(text: &str, names: [&str; N]) -> [ByLis
     found
 }
 
+/// By name.
+type Labels = Vec<(String, String)>;
+
 /// Name, labels and value of a line of the text format; `None` for comments and what is none.
-fn sample(line: &str) -> Option<(&str, Vec<(String, String)>, f64)> {
+fn sample(line: &str) -> Option<(&str, Labels, f64)> {
     if line.starts_with('#') {
         return None;
     }
@@ -48,7 +51,7 @@ fn sample(line: &str) -> Option<(&str, Vec<(String, String)>, f64)> {
 }
 
 /// `a="b",c="d"}` and what follows it.
-fn labels(mut text: &str) -> Option<(Vec<(String, String)>, &str)> {
+fn labels(mut text: &str) -> Option<(Labels, &str)> {
     let mut labels = Vec::new();
     loop {
         text = text.trim_start_matches(',');

@@ -77,6 +77,13 @@ fn resolve(
         value,
     };
     let located = node.read::<RuleConfig>(problems)?;
+    if located.value.trigger.is_some() {
+        // It names a file of this machine.
+        let message = "a rule of the admin API has no `trigger`";
+        let help = "write such a rule into a configuration file".to_owned();
+        located.error(problems, "trigger", message, help);
+        return None;
+    }
     let names = Names::new("listener", listeners.iter().map(|it| &*it.name), false);
     let listeners: Vec<_> = listeners.iter().map(Some).collect();
     refuse_masks(&located, problems);

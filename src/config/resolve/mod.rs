@@ -2,6 +2,7 @@
 //! what only shows when sections are seen together is checked.
 
 mod binds;
+mod conditions;
 mod listeners;
 mod live_rule;
 mod names;
@@ -12,6 +13,7 @@ mod traces;
 mod upstreams;
 
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::binds::Binds;
@@ -72,7 +74,8 @@ fn compile(
     let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
     let settings = settings::resolve(document, &upstreams, &mut binds, problems);
-    if document.listeners.is_empty() && !document.partial && !problems.has_errors() {
+    let idle = document.listeners.is_empty() && document.toxiproxy.is_none();
+    if idle && !document.partial && !problems.has_errors() {
         problems.push(Problem {
             severity: super::Severity::Error,
             message: "there is no listener, so there is nothing to do".into(),
@@ -97,9 +100,20 @@ fn compile(
             .collect::<Option<_>>()?,
         safety,
         limits,
-        watched: files.into_watched(),
+        watched: watched_files(files, document),
     };
     Some((snapshot, settings?))
+}
+
+/// The files that the configuration names: certificates, keys and secrets.
+fn watched_files(files: Files, document: &Document<'_>) -> Vec<PathBuf> {
+    let triggers = document
+        .rules
+        .iter()
+        .filter_map(|it| it.value.trigger.as_ref());
+    let mut watched = files.into_watched();
+    watched.extend(triggers.map(|it| it.caller.secret_file.clone()));
+    watched
 }
 
 /// A seed from the operating system's randomness, by way of the standard library's hasher keys.

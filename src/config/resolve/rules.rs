@@ -114,6 +114,17 @@ fn check_places(
     problems: &mut Problems,
 ) {
     let named = located.value.listener.is_some();
+    if located.value.trigger.is_some()
+        && let Some(tcp) = watched
+            .iter()
+            .find(|it| matches!(it.protocol, ProtocolSpec::Tcp))
+        && (named || watched.len() == 1)
+    {
+        let name = &tcp.name;
+        let message = format!("listener `{name}` carries bytes, which have no headers");
+        let help = "a caller can ask on listeners of HTTP only".to_owned();
+        located.error(problems, "trigger", message, help);
+    }
     let is_tcp = |it: &&&ListenerSpec| matches!(it.protocol, ProtocolSpec::Tcp);
     let Some(tcp) = watched.iter().find(is_tcp) else {
         return;

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use super::binds::Binds;
+use super::conditions;
 use super::upstreams::Upstream;
 use crate::config::admin::parse_health;
 use crate::config::document::Document;
 use crate::config::safety::{glob_set, path_glob};
+use crate::config::toxiproxy::{parse_pattern, parse_toxiproxy};
 use crate::config::tree::Located;
 use crate::config::{
     AdminConfig, EnergyConfig, Inputs, LogConfig, PeerLimitsConfig, Problems, SafetyConfig,
@@ -15,6 +17,7 @@ use crate::config::{
 use crate::http1::MAX_FIELDS;
 use crate::snapshot::{
     AdminBind, Bind, EnergySettings, Limits, LogSettings, Safety, SettingPlace, Settings,
+    ToxiproxySettings,
 };
 use crate::units::Span;
 
@@ -67,6 +70,8 @@ pub(super) fn safety(
         max_delay_per_call: config.max_delay_per_call.get(),
         max_faults_per_call: config.max_faults_per_call,
         dry_run: config.dry_run || inputs.dry_run,
+        stop_when: conditions::resolve(document, problems),
+        counting: config.counting,
         max_ttl: config.max_ttl.get(),
         halt_file: config.halt_file.clone(),
     })
@@ -138,6 +143,7 @@ pub(super) fn resolve(
 ) -> Option<Settings> {
     let admin = admin(document, binds, problems);
     let health = health(document, binds, problems);
+    let toxiproxy = toxiproxy(document, binds, problems);
     workers(document, problems);
     if document.state_dir.is_none() && !document.partial {
         problems.warning(
@@ -162,6 +168,8 @@ pub(super) fn resolve(
             |it| LogSettings::from(&it.value),
         ),
         energy: energy(document, upstreams, problems),
+        toxiproxy,
+        toxiproxy_place: place(document.toxiproxy.as_ref(), "bind"),
         traces: super::traces::resolve(document, problems),
     })
 }
@@ -229,6 +237,43 @@ fn health(
             let what = "the health listener".to_owned();
             binds.add(Bind::Tcp(address), what, place, problems);
             Some(address)
+        }
+        Err(error) => {
+            located.error(problems, "bind", error.message, error.help);
+            None
+        }
+    }
+}
+
+fn toxiproxy(
+    document: &Document<'_>,
+    binds: &mut Binds,
+    problems: &mut Problems,
+) -> Option<ToxiproxySettings> {
+    let located = document.toxiproxy.as_ref()?;
+    let config = &located.value;
+    let mut allow_upstreams = Vec::with_capacity(config.allow_upstreams.len());
+    for (index, text) in config.allow_upstreams.iter().enumerate() {
+        match parse_pattern(text) {
+            Ok(pattern) => allow_upstreams.push(pattern),
+            Err(error) => {
+                let key = format!("allow_upstreams[{index}]");
+                located.error(problems, &key, error.message, error.help);
+            }
+        }
+    }
+    match parse_toxiproxy(&config.bind, config.expose) {
+        Ok(bind) => {
+            let what = "the Toxiproxy API".to_owned();
+            binds.add(Bind::Tcp(bind), what, located.node.place("bind"), problems);
+            Some(ToxiproxySettings {
+                bind,
+                expose: config.expose,
+                allow_upstreams,
+                populate: None,
+                proxy_metrics: false,
+                runtime_metrics: false,
+            })
         }
         Err(error) => {
             located.error(problems, "bind", error.message, error.help);

@@ -17,12 +17,12 @@ const RULE: &str = "upstream-active";
 pub(super) struct InFlight {
     pub(super) program: Option<usize>,
     begun: u64,
-    segments: SmallVec<[Segment; 4]>,
+    segments: SmallVec<[Segment; 2]>,
     /// When its work was over, where that was before its end.
     done: Option<u64>,
     /// When its work was over, and how it ended.
     pub(super) ended: Option<(u64, Finish)>,
-    pub(super) charges: SmallVec<[Charge; 2]>,
+    pub(super) charges: SmallVec<[Charge; 1]>,
     pub(super) flags: Flags,
     /// Its first window among those whose calls are not all over.
     pub(super) first_record: Option<u64>,
@@ -79,6 +79,14 @@ pub(super) struct Charge {
     pub(super) host_shared: bool,
 }
 
+/// The parts of a figure that are summed up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) dyn_uj: Option<u64>,
+    pub(super) zombie_uj: Option<u64>,
+    pub(super) idle_uj: Option<u64>,
+}
+
 /// What the figure needs of a source.
 pub(super) struct Origin<'a> {
     pub(super) id: &'a Arc<str>,
@@ -129,10 +137,11 @@ impl InFlight {
         }
         let at = at.max(self.begun + 1);
         self.stop(at);
-        let cut = matches!(
-            finish.outcome,
-            Outcome::ClientAbort | Outcome::Timeout | Outcome::InjectedFault
-        );
+        let cut = !finish.whole
+            && matches!(
+                finish.outcome,
+                Outcome::ClientAbort | Outcome::Timeout | Outcome::InjectedFault
+            );
         if cut && self.program.is_some() {
             self.start(Kind::Ghost, at);
         }
@@ -212,6 +221,24 @@ impl InFlight {
         }
     }
 
+    /// The sums of the figure. `idle`: whether calls are told a share of it.
+    pub(super) fn sums(&self, idle: bool) -> Sums {
+        let (mut dynamic, mut zombie, mut share) = (0, 0, 0);
+        for it in &self.charges {
+            share += it.idle_uj;
+            if it.windows > 0 {
+                dynamic += it.dyn_uj;
+                zombie += it.zombie_uj;
+            }
+        }
+        let resolved = |uj: u64| (uj > 0).then_some(uj);
+        Sums {
+            dyn_uj: resolved(dynamic),
+            zombie_uj: resolved(zombie),
+            idle_uj: resolved(share).filter(|_| idle),
+        }
+    }
+
     /// The figure, once the call is over. `idle`: whether calls are told a share of it.
     pub(super) fn figure<'a>(
         &self,
@@ -220,10 +247,9 @@ impl InFlight {
         origin: impl Fn(usize) -> Origin<'a>,
     ) -> Option<CallEnergy> {
         let (ended, finish) = self.ended.as_ref()?;
-        let counted: SmallVec<[&Charge; 2]> =
+        let counted: SmallVec<[&Charge; 4]> =
             self.charges.iter().filter(|it| it.windows > 0).collect();
-        let sum = |part: fn(&Charge) -> u64| counted.iter().map(|it| part(it)).sum::<u64>();
-        let resolved = |uj: u64| (uj > 0).then_some(uj);
+        let sums = self.sums(idle);
         let bound = |part: &dyn Fn(&Charge) -> u64| {
             (!counted.is_empty()).then(|| counted.iter().map(|it| part(it)).sum::<u64>())
         };
@@ -232,7 +258,6 @@ impl InFlight {
         let gap_ns = self.charges.iter().map(|it| it.gap_ns).max().unwrap_or(0);
         let shortest = counted.iter().map(|it| it.shortest).min();
         let mut flags = self.flags;
-        let zombie = sum(|it| it.zombie_uj);
         let set = [
             (Flag::Gap, gap_ns > 0),
             (Flag::HostShared, counted.iter().any(|it| it.host_shared)),
@@ -240,7 +265,7 @@ impl InFlight {
                 Flag::SubWindow,
                 shortest.is_some_and(|it| ended - self.begun < it),
             ),
-            (Flag::Zombie, zombie > 0),
+            (Flag::Zombie, sums.zombie_uj.is_some()),
         ];
         for (flag, on) in set {
             if on {
@@ -249,9 +274,9 @@ impl InFlight {
         }
         Some(CallEnergy {
             call,
-            dyn_uj: resolved(sum(|it| it.dyn_uj)),
-            zombie_uj: resolved(zombie),
-            idle_uj: resolved(self.charges.iter().map(|it| it.idle_uj).sum()).filter(|_| idle),
+            dyn_uj: sums.dyn_uj,
+            zombie_uj: sums.zombie_uj,
+            idle_uj: sums.idle_uj,
             lo_uj: bound(&|it| it.lo(origin(it.source).spread)),
             hi_uj: bound(&|it| it.hi(origin(it.source).spread)),
             tier: counted.iter().map(|it| origin(it.source).tier).max(),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::call::Charge;
+use super::call::Sums;
 use super::ranges::{Range, Told};
 use crate::call::Outcome;
-use crate::energy::figure::CallEnergy;
 use crate::energy::ledger::Finish;
 use crate::energy::totals::{Class, ClassTotal, EnergyOutcome, OutcomeSum, Totals};
 use crate::record::{Bounds, Histogram};
@@ -42,14 +42,30 @@ pub(super) enum Group {
     Total,
 }
 
+/// Figures of calls with the same labels.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    dynamic: Option<MicroJoules>,
+    /// Less what went on after their cut.
+    own: Option<MicroJoules>,
+    idle: Option<MicroJoules>,
+    calls: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     labels: Vec<Labels>,
+    /// By number of the labels: thousands of calls a round end alike, and what they have in common
+    /// is worked out when it is asked for.
+    told: Vec<Figures>,
+    /// What went on after cuts.
+    zombie: Option<OutcomeSum>,
+    /// Those of the last call: the next one's are nearly always the same.
+    last: Option<(Labels, CallLabels)>,
     numbers: BTreeMap<Labels, u32>,
     names: BTreeSet<Arc<str>>,
     /// Energy and calls, by source and labels.
     sums: BTreeMap<(usize, u32), (MicroJoules, u64)>,
-    groups: BTreeMap<Group, OutcomeSum>,
     sizes: BTreeMap<Outcome, Histogram>,
     calls: BTreeMap<Outcome, u64>,
 }
@@ -60,6 +76,11 @@ impl Classes {
     }
 
     pub(super) fn labels(&mut self, finish: &Finish) -> CallLabels {
+        if let Some((labels, numbers)) = &self.last
+            && labels.are_of(finish)
+        {
+            return *numbers;
+        }
         let own = Labels {
             outcome: EnergyOutcome::Call(finish.outcome),
             listener: Arc::clone(&finish.listener),
@@ -70,10 +91,12 @@ impl Classes {
             outcome: EnergyOutcome::ZOMBIE,
             ..own.clone()
         };
-        CallLabels {
-            own: self.number(own),
+        let numbers = CallLabels {
+            own: self.number(own.clone()),
             zombie: self.number(zombie),
-        }
+        };
+        self.last = own.are_of(finish).then_some((own, numbers));
+        numbers
     }
 
     fn number(&mut self, labels: Labels) -> u32 {
@@ -127,32 +150,51 @@ impl Classes {
     }
 
     /// The figure of a call.
-    pub(super) fn tell(&mut self, figure: &CallEnergy, labels: CallLabels) {
+    pub(super) fn tell(&mut self, outcome: Outcome, figure: &Sums, labels: CallLabels) {
+        let number = labels.own as usize;
+        if self.told.len() <= number {
+            self.told.resize(number + 1, Figures::default());
+        }
         let zombie = figure.zombie_uj.unwrap_or(0);
         let own = figure.dyn_uj.map(|uj| uj - zombie).filter(|uj| *uj > 0);
-        for group in self.groups(labels.own) {
-            let dynamic = match group {
-                Group::Outcome(_) => own,
-                Group::Class(_) => continue,
-                Group::Model(_) | Group::Rule(_) | Group::Total => figure.dyn_uj,
-            };
-            let sum = self.groups.entry(group).or_default();
-            plus(&mut sum.dynamic, dynamic);
-            plus(&mut sum.idle, figure.idle_uj);
-            sum.calls += 1;
-        }
+        let sum = &mut self.told[number];
+        plus(&mut sum.dynamic, figure.dyn_uj);
+        plus(&mut sum.own, own);
+        plus(&mut sum.idle, figure.idle_uj);
+        sum.calls += 1;
         if let Some(uj) = figure.dyn_uj {
-            let sizes = self.sizes.entry(figure.finish.outcome);
+            let sizes = self.sizes.entry(outcome);
             sizes
                 .or_insert_with(|| Histogram::new(&Bounds::ENERGY))
                 .observe_millionths(uj);
         }
         if figure.zombie_uj.is_some() {
-            let group = Group::Outcome(EnergyOutcome::ZOMBIE);
-            let sum = self.groups.entry(group).or_default();
+            let sum = self.zombie.get_or_insert_default();
             plus(&mut sum.dynamic, figure.zombie_uj);
             sum.calls += 1;
         }
+    }
+
+    /// The figures of each group but the classes.
+    fn sums_of_groups(&self) -> BTreeMap<Group, OutcomeSum> {
+        let mut groups: BTreeMap<Group, OutcomeSum> = BTreeMap::new();
+        for (number, told) in (0..).zip(&self.told).filter(|(_, told)| told.calls > 0) {
+            for group in self.groups(number) {
+                let dynamic = match group {
+                    Group::Class(_) => continue,
+                    Group::Outcome(_) => told.own,
+                    Group::Model(_) | Group::Rule(_) | Group::Total => told.dynamic,
+                };
+                let sum = groups.entry(group).or_default();
+                join(&mut sum.dynamic, dynamic);
+                join(&mut sum.idle, told.idle);
+                sum.calls += told.calls;
+            }
+        }
+        if let Some(zombie) = self.zombie {
+            groups.insert(Group::Outcome(EnergyOutcome::ZOMBIE), zombie);
+        }
+        groups
     }
 
     /// Puts these sums into a snapshot that has its sources.
@@ -177,8 +219,8 @@ impl Classes {
         };
         totals.classes = self.sums.iter().map(class).collect();
         totals.classes.sort_by(|a, b| a.class.cmp(&b.class));
-        for (group, sum) in &self.groups {
-            let range = ranges.whole(group);
+        for (group, sum) in self.sums_of_groups() {
+            let range = ranges.whole(&group);
             let range = match sum.dynamic {
                 Some(energy) => Some(range.unwrap_or_default().around(energy)),
                 None => range,
@@ -186,13 +228,13 @@ impl Classes {
             let sum = OutcomeSum {
                 low: range.map(|it: Range| it.low),
                 high: range.map(|it| it.high),
-                ..*sum
+                ..sum
             };
-            let named = |name: &Option<Arc<str>>| name.clone().unwrap_or_else(|| "".into());
+            let named = |name: Option<Arc<str>>| name.unwrap_or_else(|| "".into());
             match group {
                 Group::Class(_) => {}
                 Group::Model(model) => drop(totals.models.insert(named(model), sum)),
-                Group::Outcome(outcome) => drop(totals.outcomes.insert(*outcome, sum)),
+                Group::Outcome(outcome) => drop(totals.outcomes.insert(outcome, sum)),
                 Group::Rule(rule) => drop(totals.rules.insert(named(rule), sum)),
                 Group::Total => totals.total = sum,
             }
@@ -202,8 +244,22 @@ impl Classes {
     }
 }
 
+impl Labels {
+    /// Whether a call that ends so has these; not told where its names are among the `(other)`.
+    fn are_of(&self, finish: &Finish) -> bool {
+        self.outcome == EnergyOutcome::Call(finish.outcome)
+            && self.listener == finish.listener
+            && self.rule == finish.rule
+            && self.model == finish.model
+    }
+}
+
 fn plus(sum: &mut Option<MicroJoules>, uj: Option<u64>) {
-    if let Some(uj) = uj {
-        *sum.get_or_insert(MicroJoules::ZERO) += MicroJoules(u128::from(uj));
+    join(sum, uj.map(|uj| MicroJoules(u128::from(uj))));
+}
+
+fn join(sum: &mut Option<MicroJoules>, more: Option<MicroJoules>) {
+    if let Some(more) = more {
+        *sum.get_or_insert(MicroJoules::ZERO) += more;
     }
 }

@@ -55,6 +55,15 @@ struct Pot {
     cpu_ns: Option<u64>,
 }
 
+/// Who shares a pot, and the most that may be any one's.
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    alone: bool,
+    /// Active time of all.
+    active: u64,
+    most: u64,
+}
+
 impl Attribution {
     pub(super) fn divide(&mut self, source: usize, stretch: Stretch, uj: u64, shares: &Shares) {
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -241,10 +250,16 @@ impl Attribution {
         );
         let given: u64 = scratch.parts.iter().sum();
         self.books[dynamic.source].put(Part::Unattributed, pot.uj - given);
+        let under = share(dynamic.under_uj, pot.uj, dynamic.uj);
+        let most = pot.uj.saturating_add(under);
         for (position, index) in scratch.chosen.iter().enumerate() {
             let it = scratch.present[*index];
-            let alone = scratch.chosen.len() == 1;
-            self.charge_one(dynamic, pot, it, scratch.parts[position], alone, active);
+            let crowd = Crowd {
+                alone: scratch.chosen.len() == 1,
+                active,
+                most,
+            };
+            self.charge_one(dynamic, pot, it, scratch.parts[position], crowd);
         }
         self.remember(dynamic, pot, given, scratch);
         self.judge_ghosts(dynamic.stretch, pot, scratch);
@@ -280,6 +295,7 @@ impl Attribution {
             low_uj: low.saturating_sub(over),
             high_uj: pot.uj.saturating_add(under),
             edge_uj: dynamic.edge_uj,
+            going_on: touches.len(),
             touches,
         };
         let number = self.ranges.next_number();
@@ -297,15 +313,7 @@ impl Attribution {
         });
     }
 
-    fn charge_one(
-        &mut self,
-        dynamic: Dynamic,
-        pot: Pot,
-        it: Present,
-        uj: u64,
-        alone: bool,
-        active: u64,
-    ) {
+    fn charge_one(&mut self, dynamic: Dynamic, pot: Pot, it: Present, uj: u64, crowd: Crowd) {
         let call = it.call.and_then(|call| self.calls.get_mut(&call));
         let Some(call) = call else {
             self.books[dynamic.source].put(Part::Folded, uj);
@@ -327,15 +335,14 @@ impl Attribution {
         if only_ghost {
             charge.zombie_uj += uj;
         }
-        if alone && it.time.active > 0 {
+        if crowd.alone && it.time.active > 0 {
             charge.lo_uj += uj.saturating_sub(share(dynamic.over_uj, pot.uj, dynamic.uj));
         }
-        let under = share(dynamic.under_uj, pot.uj, dynamic.uj);
-        charge.hi_uj = charge.hi_uj.saturating_add(pot.uj.saturating_add(under));
+        charge.hi_uj = charge.hi_uj.saturating_add(crowd.most);
         charge.edge_uj = charge.edge_uj.max(dynamic.edge_uj);
         charge.host_shared |= !pot.known;
         charge.active_ns += u128::from(it.time.active);
-        charge.crowd += u128::from(it.time.active) * u128::from(active) / u128::from(length.max(1));
+        charge.crowd += product_over(it.time.active, crowd.active, length.max(1));
     }
 
     /// A ghost is over when its program falls idle, and when another call hides it.
@@ -399,6 +406,14 @@ fn dynamic(
         idle_known: estimate.is_some(),
     };
     (idle_uj, dynamic)
+}
+
+fn product_over(one: u64, other: u64, under: u64) -> u128 {
+    // Dividing 128 bits takes ten times as long, and is hardly ever needed.
+    match one.checked_mul(other) {
+        Some(product) => u128::from(product / under),
+        None => u128::from(one) * u128::from(other) / u128::from(under),
+    }
 }
 
 /// The part of an uncertainty that falls to a pot; all of it where there was nothing to divide.

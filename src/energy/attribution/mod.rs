@@ -160,7 +160,8 @@ impl Attribution {
         }
     }
 
-    /// Hands out the figures of calls that no window to come can change.
+    /// Sums up the calls that no window to come can change, and hands out the figures of those that
+    /// somebody wants one by one ([`Finish::told`](super::ledger::Finish::told)).
     pub fn finished(&mut self, mut sink: impl FnMut(CallEnergy)) {
         let idle = self.idle.policy == IdlePolicy::ProRata;
         let books = &self.books;
@@ -180,9 +181,8 @@ impl Attribution {
             let Some(it) = self.calls.remove(&call) else {
                 continue;
             };
-            let figure = it.figure(call, idle, |source| self.books[source].origin());
-            if let Some(figure) = figure {
-                let labels = self.classes.labels(&figure.finish);
+            if let Some((_, finish)) = &it.ended {
+                let labels = self.classes.labels(finish);
                 for charge in &it.charges {
                     self.books[charge.source].settle(charge.dyn_uj);
                     self.classes.add(charge, labels);
@@ -190,8 +190,11 @@ impl Attribution {
                 }
                 self.ranges
                     .resolve(call, it.first_record, labels, &self.classes);
-                self.classes.tell(&figure, labels);
-                sink(figure);
+                self.classes.tell(finish.outcome, &it.sums(idle), labels);
+                if finish.told {
+                    let figure = it.figure(call, idle, |source| self.books[source].origin());
+                    figure.into_iter().for_each(&mut sink);
+                }
             }
         }
         self.forget();

@@ -29,6 +29,8 @@ pub(super) struct Record {
     pub(super) edge_uj: u64,
     /// By call, ascending.
     pub(super) touches: Vec<Touch>,
+    /// How many of these calls are not over.
+    pub(super) going_on: usize,
 }
 
 /// A call in a window.
@@ -215,10 +217,11 @@ impl Ranges {
         let skipped = usize::try_from(first.saturating_sub(self.gone)).unwrap_or(usize::MAX);
         for record in self.open.iter_mut().skip(skipped) {
             if let Ok(at) = record.touches.binary_search_by_key(&call, |it| it.call) {
-                record.touches[at].labels = Some(labels);
+                let known = record.touches[at].labels.replace(labels);
+                record.going_on -= usize::from(known.is_none());
             }
         }
-        let whole = |record: &Record| record.touches.iter().all(|it| it.labels.is_some());
+        let whole = |record: &Record| record.going_on == 0;
         while self.open.front().is_some_and(whole) {
             if let Some(record) = self.take_first() {
                 count(&mut self.sums, &record, classes);
@@ -258,18 +261,24 @@ impl Span {
 /// Adds a window to the groups of its calls. A call that goes on is in none, and leaves none alone.
 fn count(sums: &mut Sums, record: &Record, classes: &Classes) {
     let mut seen: Vec<(u32, bool)> = Vec::new();
+    // Neighbours nearly always end alike.
+    let mut see = |it: (u32, bool)| {
+        if seen.last() != Some(&it) {
+            seen.push(it);
+        }
+    };
     for touch in &record.touches {
         let Some(labels) = touch.labels else { continue };
         if touch.own {
-            seen.push((labels.own, true));
+            see((labels.own, true));
         }
         match touch.ghost {
             Ghost::None => {}
-            Ghost::Bystander => seen.push((labels.zombie, false)),
-            Ghost::Counts => seen.push((labels.zombie, true)),
+            Ghost::Bystander => see((labels.zombie, false)),
+            Ghost::Counts => see((labels.zombie, true)),
         }
     }
-    let known = record.touches.iter().all(|it| it.labels.is_some());
+    let known = record.going_on == 0;
     seen.sort_unstable();
     seen.dedup();
     // By group: of how many of these it is, and whether it counts for any.

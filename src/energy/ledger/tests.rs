@@ -12,6 +12,8 @@ fn finish() -> Finish {
         abort_injected: false,
         output_tokens: None,
         output_units: 0,
+        whole: false,
+        told: true,
     }
 }
 

@@ -34,9 +34,9 @@ impl Behind {
 
     /// All of the body has come, and its last bytes go out next.
     pub(super) fn body_came(&mut self, call: &InFlight<'_>, upstream: &Stream) {
-        // However long the client takes for it.
-        call.activity.done();
         if self.awaited {
+            // However long the client, or what stands behind it, takes.
+            call.activity.done();
             self.at_hand = upstream.trailers_at_hand();
             if matches!(&self.at_hand, Some(Ok(none)) if none.is_empty()) {
                 // As mostly: the last byte is the end.
@@ -44,6 +44,11 @@ impl Behind {
                 call.session.client.hold_end(false);
             }
         }
+    }
+
+    /// Whether anything stands behind the body, or may.
+    pub(super) fn comes(&self) -> bool {
+        self.awaited || !self.trailers.is_empty()
     }
 
     /// The body has gone out: sends what stands behind it.
@@ -66,6 +71,7 @@ impl Behind {
                 .end(self.trailers.allowed())
                 .map_err(Failure::of_client)?;
         } else if !self.trailers.is_empty() {
+            call.activity.done();
             let end = self.trailers.to_end();
             let write = patience::write(client, &end, &[], patience);
             beside.with(write).await?.map_err(Failure::of_client)?;

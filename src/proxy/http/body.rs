@@ -91,10 +91,12 @@ pub(super) async fn pass(
             behind.body_came(call, &connection.stream);
         }
         let write = patience::write(client, &before, &buffer[..ready], patience);
-        beside
-            .with(holding(&call.activity, write))
-            .await?
-            .map_err(Failure::of_client)?;
+        let written = if scanned.done {
+            beside.with(finishing(&call.activity, write)).await?
+        } else {
+            beside.with(holding(&call.activity, write)).await?
+        };
+        written.map_err(Failure::of_client)?;
         buffer.consume(taken);
         call.response_bytes += scanned.wire as u64;
         if scanned.done {
@@ -102,9 +104,12 @@ pub(super) async fn pass(
         }
         if buffer.is_empty() {
             buffer.release();
-            if unseen && let Some(alone) = bulk::answer(call, connection, scanner, beside).await? {
-                clean = alone;
-                break;
+            if unseen && bulk::is_large(scanner) {
+                let bulk = bulk::answer(call, connection, scanner, beside);
+                if let Some(alone) = Box::pin(bulk).await? {
+                    clean = alone;
+                    break;
+                }
             }
             if !fill(call, connection, &mut buffer, scanner, beside).await? {
                 break;
@@ -116,7 +121,11 @@ pub(super) async fn pass(
             .map_err(Failure::UpstreamBody)?;
         (ready, taken) = (scanned.raw, scanned.wire);
     }
-    behind.send(call, connection, patience, beside).await?;
+    if behind.comes() {
+        Box::pin(behind.send(call, connection, patience, beside)).await?;
+    } else {
+        call.tell_end(behind.trailers.found());
+    }
     passed(call, tap);
     Ok(Passed::Whole {
         leftover: !clean || !buffer.is_empty(),
@@ -146,7 +155,7 @@ async fn fill(
     let ready = if matches!(scanner, BodyScanner::Length(_)) {
         // A body of announced length is on its way; a stream may be silent for as long as it likes.
         let idle = call.generation.snapshot.limits.body_idle;
-        tokio::time::timeout(idle, ready)
+        Box::pin(tokio::time::timeout(idle, ready))
             .await
             .unwrap_or(Err(Failure::UpstreamStuck))
     } else {
@@ -277,6 +286,21 @@ fn idle_execution(call: &InFlight<'_>) -> Execution {
         timer,
         snapshot.safety.max_delay_per_call,
     )
+}
+
+/// Awaits the write of an answer's last bytes: however long the client takes for them, the upstream
+/// is not charged. Nearly every client takes them at once, and then the call's end tells it.
+async fn finishing<F: Future>(activity: &Activity, write: F) -> F::Output {
+    let mut write = pin!(write);
+    activity.over();
+    poll_fn(|context| {
+        let written = write.as_mut().poll(context);
+        if written.is_pending() {
+            activity.done();
+        }
+        written
+    })
+    .await
 }
 
 /// Awaits a write; while the client takes none of it, the upstream is not charged.

@@ -27,11 +27,16 @@ fn pipe_for(
     to: &Stream,
 ) -> Option<(Pipe, u64)> {
     match scanner {
-        BodyScanner::Length(left) if *left >= LEAST && from.is_plain() && to.is_plain() => {
+        BodyScanner::Length(left) if is_large(scanner) && from.is_plain() && to.is_plain() => {
             Some((pipes.take()?, *left))
         }
         _ => None,
     }
+}
+
+/// Whether a pipe may pay for the rest of a body.
+pub(super) fn is_large(scanner: &BodyScanner) -> bool {
+    matches!(scanner, BodyScanner::Length(left) if *left >= LEAST)
 }
 
 fn rest(left: u64) -> BodyScanner {

@@ -8,13 +8,28 @@ use crate::http1::{BodyScanner, Request};
 use crate::io::Buffer;
 use crate::protocol::look::{Look, Progress, is_measure};
 use crate::protocol::{Dialect, RequestHead};
-use crate::proxy::call::{InFlight, Told};
+use crate::proxy::call::{InFlight, Session, Told};
 use crate::proxy::http::to_client;
 use crate::proxy::rescue::Failure;
+use crate::proxy::worker::Generation;
+use crate::rule::{Candidates, ListenerRules};
 use crate::snapshot::Observe;
 
 /// The fields of a head as rules and protocols read them.
 type Fields<'h> = SmallVec<[Field<'h>; 24]>;
+
+/// What the head alone tells of the rules.
+enum Asked<'r> {
+    /// They have decided.
+    Decided,
+    /// The body must be looked into first: for these pointers.
+    Look {
+        description: Description,
+        wants_description: bool,
+        candidates: Candidates<'r>,
+        pointers: SmallVec<[&'r str; 8]>,
+    },
+}
 
 /// Describes the call and asks the rules that watch its listener. Whether the client was told to
 /// go on with its body (the one 100 of RFC 9110 §10.1.1).
@@ -26,92 +41,170 @@ pub(super) async fn ask_rules(
     observe: Observe,
 ) -> Result<bool, Failure> {
     let generation = call.generation.clone();
-    let rules = &generation.snapshot.rules;
-    let Some(listener_rules) = rules.listener(call.listener) else {
+    let Some(rules) = generation.snapshot.rules.listener(call.listener) else {
         return Ok(false);
     };
-    let mut found = Vec::new();
-    let (mut description, pointers) = describe(dialect, head, buffer);
-    let candidates = with_call(call, head, buffer, &description, &found, |it| {
-        listener_rules.candidates(it)
-    });
+    match ask_head(call, dialect, rules, head, buffer, observe) {
+        Asked::Decided => Ok(false),
+        // Boxed, as few calls need it.
+        look @ Asked::Look { .. } => {
+            Box::pin(ask_body(call, dialect, rules, head, buffer, look)).await
+        }
+    }
+}
+
+/// Decides where the head tells enough.
+fn ask_head<'r>(
+    call: &mut InFlight<'_>,
+    dialect: &'static dyn Dialect,
+    rules: &'r ListenerRules,
+    head: &Request,
+    buffer: &[u8],
+    observe: Observe,
+) -> Asked<'r> {
+    let generation = call.generation.clone();
+    let view = View::new(call, &generation);
+    // Made once for all who ask: a head has some twenty fields.
+    let fields: Fields<'_> = head.fields(buffer).collect();
+    let (description, pointers) = describe(dialect, head, buffer, &fields);
+    let seen = view.of(head, buffer, &fields, description, &[]);
+    let candidates = rules.candidates(&seen);
     let wants_description = candidates.needs_description || observe.model;
-    let asked: Vec<&str> = pointers
+    let pointers: SmallVec<[&str; 8]> = pointers
         .iter()
         .copied()
         .filter(|_| wants_description)
         .filter(|pointer| candidates.needs_prompt_chars || !is_measure(pointer))
         .chain(candidates.pointers.iter().copied())
         .collect();
-    let mut continued = false;
-    if !asked.is_empty() && (!candidates.is_empty() || observe.model) {
-        match look(call, head, buffer, &asked, &mut continued).await? {
-            Some(values) => {
-                found = values;
-                // What was not looked for is not known to be absent.
-                if wants_description {
-                    dialect.complete(&mut description, &found);
-                }
-            }
-            None => with_call(call, head, buffer, &description, &found, |it| {
-                listener_rules.unreadable(&candidates, it);
-            }),
-        }
+    if pointers.is_empty() || (candidates.is_empty() && !observe.model) {
+        conclude(call, rules, &candidates, &seen, head, buffer);
+        call.description = seen.description;
+        return Asked::Decided;
     }
-    let selected = with_call(call, head, buffer, &description, &found, |it| {
-        listener_rules.select(&candidates, it)
-    });
-    if call.decide(&selected, |call, ask| {
-        with_call(call, head, buffer, &description, &found, |it| ask(it));
-    }) {
+    Asked::Look {
+        description: seen.description,
+        wants_description,
+        candidates,
+        pointers,
+    }
+}
+
+/// Looks into the body, and decides.
+async fn ask_body(
+    call: &mut InFlight<'_>,
+    dialect: &'static dyn Dialect,
+    rules: &ListenerRules,
+    head: &Request,
+    buffer: &mut Buffer,
+    asked: Asked<'_>,
+) -> Result<bool, Failure> {
+    let mut continued = false;
+    let Asked::Look {
+        mut description,
+        wants_description,
+        candidates,
+        pointers,
+    } = asked
+    else {
+        return Ok(continued);
+    };
+    let looked = look(call, head, buffer, &pointers, &mut continued).await?;
+    let read = looked.is_some();
+    let found = looked.unwrap_or_default();
+    // What was not looked for is not known to be absent.
+    if read && wants_description {
+        dialect.complete(&mut description, &found);
+    }
+    let generation = call.generation.clone();
+    let view = View::new(call, &generation);
+    let fields: Fields<'_> = head.fields(buffer).collect();
+    let seen = view.of(head, buffer, &fields, description, &found);
+    if !read {
+        rules.unreadable(&candidates, &seen);
+    }
+    conclude(call, rules, &candidates, &seen, head, buffer);
+    call.description = seen.description;
+    Ok(continued)
+}
+
+/// Decides, now that all is known that can be.
+fn conclude(
+    call: &mut InFlight<'_>,
+    rules: &ListenerRules,
+    candidates: &Candidates<'_>,
+    seen: &Call<'_>,
+    head: &Request,
+    buffer: &[u8],
+) {
+    let selected = rules.select(candidates, seen);
+    if call.decide(&selected, seen) && call.session.worker.records.is_on() {
         call.told = Some(told(head, buffer));
     }
-    call.description = description;
-    Ok(continued)
 }
 
 fn describe(
     dialect: &dyn Dialect,
     head: &Request,
     buffer: &[u8],
+    fields: &[Field<'_>],
 ) -> (Description, &'static [&'static str]) {
-    let fields: Fields<'_> = head.fields(buffer).collect();
     let (_, path, query) = head.parts(buffer);
     let view = RequestHead {
         method: head.method(buffer),
         path,
         query,
-        fields: &fields,
+        fields,
     };
     let description = dialect.describe(&view);
     let pointers = dialect.pointers(&view, &description);
     (description, pointers)
 }
 
-/// Lends the call, as rules see it, for as long as its head stays where it is.
-fn with_call<R>(
-    call: &InFlight<'_>,
-    head: &Request,
-    buffer: &[u8],
-    description: &Description,
-    found: &[Found],
-    ask: impl FnOnce(&Call<'_>) -> R,
-) -> R {
-    let fields: Fields<'_> = head.fields(buffer).collect();
-    let (host, path, query) = head.parts(buffer);
-    ask(&Call {
-        listener: &call.generation.snapshot.listeners[call.listener].name,
-        protocol: call.target.protocol.name(),
-        peer: call.session.peer,
-        sni: call.session.sni.as_deref(),
-        method: head.method(buffer),
-        path,
-        query,
-        host,
-        fields: &fields,
-        description: description.clone(),
-        found,
-    })
+/// What a call is to rules beside its message.
+#[derive(Clone, Copy)]
+struct View<'v> {
+    listener: &'v str,
+    protocol: &'static str,
+    session: &'v Session,
+}
+
+impl<'v> View<'v> {
+    fn new(call: &InFlight<'v>, generation: &'v Generation) -> Self {
+        Self {
+            listener: &generation.snapshot.listeners[call.listener].name,
+            protocol: call.target.protocol.name(),
+            session: call.session,
+        }
+    }
+
+    /// The call as rules see it, for as long as its head stays where it is.
+    fn of<'c>(
+        self,
+        head: &Request,
+        buffer: &'c [u8],
+        fields: &'c [Field<'c>],
+        description: Description,
+        found: &'c [Found],
+    ) -> Call<'c>
+    where
+        'v: 'c,
+    {
+        let (host, path, query) = head.parts(buffer);
+        Call {
+            listener: self.listener,
+            protocol: self.protocol,
+            peer: self.session.peer,
+            sni: self.session.sni.as_deref(),
+            method: head.method(buffer),
+            path,
+            query,
+            host,
+            fields,
+            description,
+            found,
+        }
+    }
 }
 
 /// What a record tells of a request.

@@ -41,7 +41,7 @@ pub(super) async fn exchange(session: &Session, buffer: &mut Buffer, head: &Requ
     };
     let next = match run(&mut call, buffer, head, asked).await {
         Ok(next) => next,
-        Err(failure) => fail(&mut call, &failure, asked).await,
+        Err(failure) => Box::pin(fail(&mut call, &failure, asked)).await,
     };
     drop(call);
     next
@@ -109,7 +109,8 @@ async fn run(
     if call.decided.is_some() {
         for phase in [Phase::RequestHead, Phase::Connect, Phase::BeforeUpstream] {
             if let Some((step, planned)) = enter(call, phase, Some(&mut *buffer), false).await? {
-                return end_by_rule(call, step, &planned, asked, Some((buffer, head))).await;
+                let end = end_by_rule(call, step, &planned, asked, Some((buffer, head)));
+                return Box::pin(end).await;
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::call::Side;
-use crate::effect::{Effect, NotApplicable};
+use crate::effect::{Effect, HeadEdit, NotApplicable};
 use crate::http1::{
     BodyScanner, Framing, HeadError, Request, RequestEdit, Response, Trailers, Upgrade,
     parse_response, rebuild_request, strip_in_place,
@@ -28,6 +28,7 @@ use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::watch::unless_gone;
+use crate::rule::{ListenerRules, asks_for_faults};
 use crate::upstream::{Connection, is_unprocessed};
 
 /// Interim answers to one request: more of them than this is no progress.
@@ -38,7 +39,8 @@ const BULK_HEAD: usize = 4096;
 /// The head of the answer, with the bytes that came behind it.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) head: Response,
+    /// Boxed: it would be moved from one future's state to the next, which are larger for it.
+    pub(super) head: Box<Response>,
     /// The head and what followed it.
     pub(super) buffer: Buffer,
 }
@@ -60,6 +62,10 @@ impl Outgoing {
     ) -> Self {
         let mut edits = forwarded::of_request(call, head, buffer);
         traced::of_request(call, &mut edits);
+        let rules = call.generation.snapshot.rules.listener(call.listener);
+        if rules.is_some_and(ListenerRules::strips_asking) {
+            edits.extend(without_asking(head, buffer));
+        }
         if let Some(execution) = call.execution() {
             edits.extend(execution.take_head_edits(Side::Request));
         }
@@ -116,6 +122,15 @@ impl Outgoing {
     }
 }
 
+/// Takes out what asks for faults: it is between the caller and us.
+fn without_asking(head: &Request, buffer: &[u8]) -> Vec<HeadEdit> {
+    let fields = head.fields(buffer).filter(|it| asks_for_faults(it.name));
+    let remove = |name: &str| HeadEdit::Remove {
+        name: name.to_owned(),
+    };
+    fields.map(|it| remove(it.name)).collect()
+}
+
 /// Forwards a call and passes its answer on.
 pub(super) async fn forward(
     call: &mut InFlight<'_>,
@@ -128,7 +143,7 @@ pub(super) async fn forward(
     let idle = idle_of(call, head, buffer);
     let outgoing = Outgoing::prepare(call, buffer, head, continued);
     let head_len = outgoing.in_buffer();
-    let mut stages = request_stages(call, head.framing);
+    let mut stages = request_stages(call, head.framing).map(Box::new);
     let mut scanner = BodyScanner::new(head.framing);
     let with_head = match stages {
         None => body_at_hand(head.framing, &mut scanner, &buffer[head_len..])?,
@@ -140,7 +155,7 @@ pub(super) async fn forward(
     let can_repeat = whole || stages.is_none() && with_head == 0;
     let mut up = Upload {
         scanner: &mut scanner,
-        stages: stages.as_mut(),
+        stages: stages.as_deref_mut(),
         idle,
         begun: false,
     };
@@ -308,7 +323,8 @@ async fn take_connection(call: &mut InFlight<'_>, fresh: bool) -> Result<Connect
         return Ok(kept);
     }
     let start = Instant::now();
-    let connection = unless_gone(&call.session.client, pool.connect()).await??;
+    let connecting = Box::pin(pool.connect());
+    let connection = unless_gone(&call.session.client, connecting).await??;
     call.sent(start.elapsed());
     Ok(connection)
 }
@@ -326,13 +342,26 @@ async fn converse(
     held: Option<usize>,
 ) -> Result<(Next, bool), Failure> {
     let client = &call.session.client;
-    if let Some(len) = held {
-        let mut beside = Beside::sent(client);
-        let answered = await_head(call, connection, &mut beside, asked, upgrade).await?;
-        buffer.consume(len);
-        buffer.release();
-        return respond(call, answered, connection, asked, &mut beside, Some(buffer)).await;
-    }
+    let Some(len) = held else {
+        return Box::pin(converse_both(call, buffer, up, connection, asked, upgrade)).await;
+    };
+    let mut beside = Beside::sent(client);
+    let answered = await_head(call, connection, &mut beside, asked, upgrade).await?;
+    buffer.consume(len);
+    buffer.release();
+    respond(call, answered, connection, asked, &mut beside, Some(buffer)).await
+}
+
+/// The same while a part of the request is still to be sent.
+async fn converse_both(
+    call: &mut InFlight<'_>,
+    buffer: &mut Buffer,
+    up: &mut Upload<'_>,
+    connection: &Connection,
+    asked: Asked,
+    upgrade: Upgrade,
+) -> Result<(Next, bool), Failure> {
+    let client = &call.session.client;
     let sent = Cell::new(0);
     let execution = call
         .decided
@@ -396,7 +425,7 @@ async fn await_head(
                 interim += 1;
                 // Clients of HTTP/1.0 do not know of it (RFC 9110 §15.2).
                 if asked.minor == 1 {
-                    pass_head(call, &mut buffer, &head, connection.http2).await?;
+                    Box::pin(pass_head(call, &mut buffer, &head, connection.http2)).await?;
                     call.interim = true;
                 } else {
                     buffer.consume(head.len);
@@ -404,6 +433,7 @@ async fn await_head(
             }
             Some(head) => {
                 call.response_head = Some(Instant::now());
+                let head = Box::new(head);
                 return Ok(Answered { head, buffer });
             }
             None => {

@@ -145,13 +145,10 @@ pub(super) async fn single(
 }
 
 /// What came of waiting for a request.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a head is what nearly always comes"
-)]
 enum Came {
     Closed,
-    Head(Request),
+    /// Boxed, as an answer's.
+    Head(Box<Request>),
     /// Nothing that could begin one.
     Nothing,
 }
@@ -207,7 +204,7 @@ async fn read_head(session: &Session, buffer: &mut Buffer) -> Result<Came, Failu
 }
 
 /// Parses what has come. Empty lines before a request are skipped (RFC 9112 §2.2).
-fn try_parse(buffer: &mut Buffer, limits: &Limits) -> Result<Option<Request>, Failure> {
+fn try_parse(buffer: &mut Buffer, limits: &Limits) -> Result<Option<Box<Request>>, Failure> {
     let blank = leading_blank_lines(buffer);
     buffer.consume(blank);
     if buffer.is_empty() {
@@ -216,7 +213,8 @@ fn try_parse(buffer: &mut Buffer, limits: &Limits) -> Result<Option<Request>, Fa
     if buffer.starts_with(&HANDSHAKE) {
         return Err(Failure::ClientTls);
     }
-    parse_request(buffer, limits.header_bytes, limits.header_fields).map_err(Failure::ClientHead)
+    let parsed = parse_request(buffer, limits.header_bytes, limits.header_fields);
+    Ok(parsed.map_err(Failure::ClientHead)?.map(Box::new))
 }
 
 /// Writes to the client, or tells that it has left or takes nothing.

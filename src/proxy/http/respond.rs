@@ -40,11 +40,14 @@ pub(super) async fn respond(
 ) -> Result<(Next, bool), Failure> {
     let Answered { head, mut buffer } = answered;
     if head.status == 101 {
-        let next = switch(call, head, buffer, connection, downstream).await?;
+        let next = Box::pin(switch(call, *head, buffer, connection, downstream)).await?;
         return Ok((next, false));
     }
-    if let Some(next) = before_head(call, &head, &mut buffer, connection, asked, beside).await? {
-        return Ok(next);
+    if call.decided.is_some() {
+        let before = before_head(call, &head, &mut buffer, connection, asked, beside);
+        if let Some(next) = Box::pin(before).await? {
+            return Ok(next);
+        }
     }
     let mut framer = framer(call, &head, &buffer);
     let stages = response_stages(call, &head, &buffer, &mut framer);
@@ -69,7 +72,7 @@ pub(super) async fn respond(
     let result = if let Some(stages) = stages {
         call.status = Some(head.status);
         to_client(write_head(call, &head_bytes, &mut buffer, patience)).await?;
-        staged(
+        let staged = staged(
             call,
             connection,
             buffer,
@@ -77,8 +80,8 @@ pub(super) async fn respond(
             stages,
             shape,
             beside,
-        )
-        .await?
+        );
+        Box::pin(staged).await?
     } else {
         let first = First {
             status: head.status,
@@ -91,7 +94,7 @@ pub(super) async fn respond(
     };
     let clean = matches!(result, Passed::Whole { leftover: false });
     if clean {
-        call.activity.done();
+        call.activity.over();
     }
     head.keep_for.inspect(|it| connection.kept_for(*it));
     let reusable = clean && head.keep_alive && beside.is_sent();

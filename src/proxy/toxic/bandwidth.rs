@@ -65,12 +65,14 @@ impl Bandwidth {
                 let bytes = chunk.bytes.split_to(slice);
                 let at = chunk.at;
                 // Looked at late, the next slice comes the earlier; but not all at once.
-                let late = (waited - wait).min(SLICE);
+                let late = waited.saturating_sub(wait).min(SLICE);
                 self.debt -= SLICE.as_nanos().cast_signed();
                 self.since = Some(turn.now - late);
                 Some(Chunk { bytes, at })
             };
-            leaving.into_iter().for_each(|it| turn.send(it));
+            if let Some(leaving) = leaving {
+                turn.send(leaving);
+            }
         }
     }
 

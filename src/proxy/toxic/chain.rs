@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::draw::{Draws, Identity, trigger};
-use crate::proxy::toxic::stage::{Stage, Turn};
+use crate::proxy::toxic::stage::{Came, Harm, Stage, Turn};
 use crate::toxic::{Direction, Placed, ToxicKind};
 use crate::units::Seed;
 
@@ -151,8 +151,8 @@ impl Chain {
     }
 
     /// Changes to the toxics that are wanted now. Those that stay keep what they know; whether they
-    /// act is decided anew where their draw has changed. `first`: the connection starts.
-    pub(super) fn refresh(&mut self, wanted: &[Arc<Placed>], first: bool, now: Instant) {
+    /// act is decided anew where their draw has changed. `came`: when those that are new came.
+    pub(super) fn refresh(&mut self, wanted: &[Arc<Placed>], came: Came, now: Instant) {
         let mut place = 0;
         while let Some(stage) = self.stages.get(place) {
             if wanted.iter().any(|it| it.id == stage.placed.id) {
@@ -176,7 +176,7 @@ impl Chain {
                 None => {
                     let acts = self.drawn.acts(placed);
                     let draws = self.drawn.draws(placed);
-                    let stage = Stage::new(placed, acts, first, draws, now);
+                    let stage = Stage::new(placed, acts, came, draws, now);
                     self.stages.push(stage);
                 }
             }
@@ -253,13 +253,13 @@ impl Chain {
                     stage.told = true;
                     self.acted.push(Arc::clone(&stage.placed));
                 }
-                if turn.dropped {
-                    self.dropped
-                        .get_or_insert_with(|| Arc::clone(&stage.placed));
-                }
-                if turn.closed {
-                    self.closed_by
-                        .get_or_insert_with(|| Arc::clone(&stage.placed));
+                let blamed = match turn.harm {
+                    Harm::None => None,
+                    Harm::Dropped => Some(&mut self.dropped),
+                    Harm::Closed => Some(&mut self.closed_by),
+                };
+                if let Some(blamed) = blamed {
+                    blamed.get_or_insert_with(|| Arc::clone(&stage.placed));
                 }
                 if stage.closed {
                     // What stands before it is cut off.
@@ -302,7 +302,9 @@ impl Chain {
     pub(super) fn resets(&self) -> bool {
         let mut stages = self.stages.iter();
         stages.any(|it| {
-            it.acts && it.first && matches!(it.placed.toxic.kind, ToxicKind::ResetPeer { .. })
+            it.acts
+                && it.came == Came::First
+                && matches!(it.placed.toxic.kind, ToxicKind::ResetPeer { .. })
         })
     }
 }

@@ -37,7 +37,7 @@ impl Bench {
             connection,
             direction: Direction::Downstream,
         });
-        chain.refresh(&proxy.toxics(), true, start);
+        chain.refresh(&proxy.toxics(), Came::First, start);
         Self {
             proxy,
             chain,
@@ -63,7 +63,8 @@ impl Bench {
     }
 
     fn refresh(&mut self) {
-        self.chain.refresh(&self.proxy.toxics(), false, self.now);
+        self.chain
+            .refresh(&self.proxy.toxics(), Came::Later, self.now);
         self.settle();
     }
 

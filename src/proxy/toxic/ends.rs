@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::proxy::toxic::chain::Chunk;
-use crate::proxy::toxic::stage::{Turn, millis};
+use crate::proxy::toxic::stage::{Harm, Turn, millis};
 
 /// Only the end comes later.
 #[derive(Debug)]
@@ -26,7 +26,9 @@ impl SlowClose {
 
     pub(super) fn step(&mut self, turn: &mut Turn<'_>) {
         while !turn.inbox.is_empty() && turn.out.has_room() {
-            turn.take().into_iter().for_each(|it| turn.send(it));
+            if let Some(chunk) = turn.take() {
+                turn.send(chunk);
+            }
         }
         if turn.inbox.is_over() {
             let since = *self.since.get_or_insert(turn.now);
@@ -60,7 +62,7 @@ impl Timeout {
         if turn.inbox.clear() {
             turn.done.moved = true;
             turn.done.acted = true;
-            turn.done.dropped = true;
+            turn.done.harm = Harm::Dropped;
         }
         turn.pass_end();
         if let Some(timeout) = self.timeout
@@ -138,7 +140,6 @@ impl LimitData {
                     return;
                 }
                 let Some(mut chunk) = turn.take() else { return };
-                turn.done.dropped |= chunk.bytes.len() > left;
                 chunk.bytes.truncate(left);
                 self.passed += chunk.bytes.len() as u64;
                 turn.send(chunk);

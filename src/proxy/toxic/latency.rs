@@ -11,7 +11,8 @@ use crate::proxy::toxic::stage::Turn;
 
 #[derive(Debug)]
 pub(super) struct Latency {
-    latency: i64,
+    /// In milliseconds, as the other.
+    delay: i64,
     jitter: i64,
     /// When the first piece leaves; `None`: not drawn yet.
     due: Option<Due>,
@@ -22,9 +23,9 @@ pub(super) struct Latency {
 struct Due(Option<Instant>);
 
 impl Latency {
-    pub(super) fn new(latency: i64, jitter: i64) -> Self {
+    pub(super) fn new(delay: i64, jitter: i64) -> Self {
         Self {
-            latency,
+            delay,
             jitter,
             due: None,
         }
@@ -52,9 +53,9 @@ impl Latency {
         turn.pass_end();
     }
 
-    /// Uniform among the whole milliseconds from `latency - jitter` up to below `latency + jitter`.
+    /// Uniform among the whole milliseconds from `delay - jitter` up to below `delay + jitter`.
     fn draw(&self, draws: &mut Draws) -> Duration {
-        let mut delay = self.latency;
+        let mut delay = self.delay;
         if let Ok(jitter) = u64::try_from(self.jitter)
             && jitter > 0
         {

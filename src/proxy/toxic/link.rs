@@ -16,6 +16,7 @@ use crate::io::{BufferPool, Stream};
 use crate::proxy::relay::{Way, WayError};
 use crate::proxy::timer::{Timer, Waited};
 use crate::proxy::toxic::chain::{Chain, Chunk, Drawn};
+use crate::proxy::toxic::stage::Came;
 use crate::toxic::{Direction, Placed, ProxyState, Traffic};
 
 /// What is read at once, and so delayed or limited at once. Toxiproxy's, to the byte.
@@ -79,8 +80,8 @@ impl<'l> Link<'l> {
         }
     }
 
-    pub(super) fn refresh(&mut self, wanted: &[Arc<Placed>], first: bool) {
-        self.chain.refresh(wanted, first, Instant::now());
+    pub(super) fn refresh(&mut self, wanted: &[Arc<Placed>], came: Came) {
+        self.chain.refresh(wanted, came, Instant::now());
     }
 
     /// Bytes read and written so far.

@@ -31,6 +31,7 @@ use crate::proxy::rescue::Failure;
 use crate::proxy::toxic::bell::Bell;
 use crate::proxy::toxic::chain::Drawn;
 use crate::proxy::toxic::link::{Link, Shared};
+use crate::proxy::toxic::stage::Came;
 use crate::proxy::worker::Worker;
 use crate::toxic::{Direction, Placed, ProxyRun};
 
@@ -144,7 +145,7 @@ impl<'p> Pair<'p> {
             intoxicated: false,
             ended: None,
         };
-        pair.refresh(true);
+        pair.refresh(Came::First);
         pair
     }
 
@@ -154,7 +155,7 @@ impl<'p> Pair<'p> {
         let changes = self.worker.live.changes();
         if rang || changes != self.seen {
             self.seen = changes;
-            self.refresh(false);
+            self.refresh(Came::Later);
         }
         if self.run.is_over() {
             return Poll::Ready(Ended::Stopped);
@@ -176,14 +177,14 @@ impl<'p> Pair<'p> {
     }
 
     /// The toxics as they are now. A halt ends them as their removal would, and so does a drain.
-    fn refresh(&mut self, first: bool) {
+    fn refresh(&mut self, came: Came) {
         let idle = self.worker.live.halted()
             || self.worker.timer.is_hurried()
             || self.worker.generation().snapshot.safety.dry_run;
         let toxics = self.run.proxy.toxics();
         let wanted: &[Arc<Placed>] = if idle { &[] } else { &toxics };
-        self.forth.refresh(wanted, first);
-        self.back.refresh(wanted, first);
+        self.forth.refresh(wanted, came);
+        self.back.refresh(wanted, came);
     }
 
     /// Closes the receiver of a direction that has ended, whole: what comes from it has ended then,
@@ -221,12 +222,11 @@ impl<'p> Pair<'p> {
         let (forth, back) = (&mut self.forth, &mut self.back);
         let of_client = forth.read_failed.take().or(back.write_failed.take());
         let of_upstream = back.read_failed.take().or(forth.write_failed.take());
-        self.ended
-            .get_or_insert_with(|| match (of_client, of_upstream) {
-                (Some(error), _) => Ended::Failed(Failure::ClientGone(error)),
-                (_, Some(error)) => Ended::Failed(Failure::UpstreamReset(error)),
-                (None, None) => Ended::Orderly,
-            });
+        self.ended.get_or_insert(match (of_client, of_upstream) {
+            (Some(error), _) => Ended::Failed(Failure::ClientGone(error)),
+            (_, Some(error)) => Ended::Failed(Failure::UpstreamReset(error)),
+            (None, None) => Ended::Orderly,
+        });
     }
 
     /// Each toxic once a connection and direction, when it first does something.

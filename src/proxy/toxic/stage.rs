@@ -21,8 +21,7 @@ pub(super) struct Stage {
     pub(super) placed: Arc<Placed>,
     /// Its draw has fallen on this direction of the connection.
     pub(super) acts: bool,
-    /// It is here since the connection began.
-    pub(super) first: bool,
+    pub(super) came: Came,
     pub(super) inbox: Inbox,
     /// It has ended the stream.
     pub(super) closed: bool,
@@ -32,6 +31,14 @@ pub(super) struct Stage {
     flushed: Option<Chunk>,
     draws: Draws,
     work: Work,
+}
+
+/// When a toxic came to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// It was there when the connection began.
+    First,
+    Later,
 }
 
 /// What each kind keeps while it works.
@@ -64,11 +71,20 @@ pub(super) struct Done {
     pub(super) moved: bool,
     /// The toxic did something that no bare connection would.
     pub(super) acted: bool,
-    pub(super) dropped: bool,
-    /// The toxic ends the stream.
-    pub(super) closed: bool,
+    pub(super) harm: Harm,
     /// Look again then.
     pub(super) wake: Option<Instant>,
+}
+
+/// What the receiver does not get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Harm {
+    #[default]
+    None,
+    /// Bytes in the middle.
+    Dropped,
+    /// Whatever comes from here on: the toxic ends the stream.
+    Closed,
 }
 
 impl Turn<'_> {
@@ -108,7 +124,7 @@ impl Turn<'_> {
         self.inbox.clear();
         self.done.moved = true;
         self.done.acted = true;
-        self.done.closed = true;
+        self.done.harm = Harm::Closed;
     }
 }
 
@@ -116,7 +132,7 @@ impl Stage {
     pub(super) fn new(
         placed: &Arc<Placed>,
         acts: bool,
-        first: bool,
+        came: Came,
         draws: Draws,
         now: Instant,
     ) -> Self {
@@ -127,7 +143,7 @@ impl Stage {
         Self {
             placed: Arc::clone(placed),
             acts,
-            first,
+            came,
             inbox: Inbox::new(room),
             closed: false,
             told: false,
@@ -179,7 +195,9 @@ impl Stage {
             return turn.done;
         }
         if self.flushed.is_some() && turn.out.has_room() {
-            self.flushed.take().into_iter().for_each(|it| turn.send(it));
+            if let Some(chunk) = self.flushed.take() {
+                turn.send(chunk);
+            }
         }
         if self.flushed.is_none() {
             match (&mut self.work, self.acts) {
@@ -193,7 +211,7 @@ impl Stage {
                 (Work::LimitData(it), _) => it.step(&mut turn),
             }
         }
-        self.closed = turn.done.closed;
+        self.closed = turn.done.harm == Harm::Closed;
         turn.done
     }
 

@@ -215,7 +215,7 @@ pub(super) static METRICS: &[Metric] = &[
 ];
 
 fn level(samples: &mut Samples<'_>, value: Option<f64>) -> fmt::Result {
-    value.map_or(Ok(()), |value| samples.level(value))
+    value.map_or(Ok(()), |value| samples.level(&[], value))
 }
 
 fn energy(

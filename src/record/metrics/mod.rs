@@ -81,11 +81,11 @@ impl Unit {
 }
 
 impl Metric {
-    /// Whether its series name rules or faults.
+    /// Whether its series name rules, faults or what stops them.
     pub fn tells_of_faults(&self) -> bool {
         self.labels
             .iter()
-            .any(|label| matches!(*label, "fault" | "rule"))
+            .any(|label| matches!(*label, "condition" | "fault" | "rule"))
     }
 }
 

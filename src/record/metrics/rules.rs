@@ -147,4 +147,51 @@ pub(super) static METRICS: &[Metric] = &[
             Ok(())
         },
     },
+    Metric {
+        name: "hormesis_stop_condition_breached",
+        kind: MetricKind::Gauge,
+        unit: Unit::Number,
+        labels: &["condition"],
+        help: "1 while the condition of `stop_when` is true, else 0; absent while too little is seen to tell.",
+        panel: Some(Panel {
+            title: "Stop conditions that are true",
+            unit: "bool_yes_no",
+            lines: &[(
+                r#"max by (condition) (hormesis_stop_condition_breached{job=~"$job",instance=~"$instance"})"#,
+                "{{condition}}",
+            )],
+        }),
+        samples: |scrape, samples| {
+            for condition in &scrape.conditions {
+                if let Some(breached) = condition.breached {
+                    let labels = [("condition", &*condition.expr)];
+                    samples.gauge(&labels, u64::from(breached))?;
+                }
+            }
+            Ok(())
+        },
+    },
+    Metric {
+        name: "hormesis_stop_condition_value",
+        kind: MetricKind::Gauge,
+        unit: Unit::Number,
+        labels: &["condition"],
+        help: "What the condition of `stop_when` compares: a share from 0 to 1, seconds, or calls a second; absent while too little is seen to tell.",
+        panel: Some(Panel {
+            title: "What stop conditions compare",
+            unit: "short",
+            lines: &[(
+                r#"max by (condition) (hormesis_stop_condition_value{job=~"$job",instance=~"$instance"})"#,
+                "{{condition}}",
+            )],
+        }),
+        samples: |scrape, samples| {
+            for condition in &scrape.conditions {
+                if let Some(value) = condition.value {
+                    samples.level(&[("condition", &condition.expr)], value)?;
+                }
+            }
+            Ok(())
+        },
+    },
 ];

@@ -23,6 +23,8 @@ pub(crate) fn finish(outcome: Outcome) -> Finish {
         abort_injected: false,
         output_tokens: None,
         output_units: 0,
+        whole: false,
+        told: true,
     }
 }
 

@@ -119,10 +119,10 @@ pub(super) fn energy(view: &View, width: u16) -> Paragraph<'_> {
     let Some(energy) = &view.energy else {
         return Paragraph::new("no energy engine runs").block(section("energy"));
     };
-    let mut title = "joules by outcome".to_owned();
-    if let Some(tier) = &energy.tier {
-        title.push_str(&format!(" ({tier})"));
-    }
+    let title = match &energy.tier {
+        Some(tier) => format!("joules by outcome ({tier})"),
+        None => "joules by outcome".to_owned(),
+    };
     let most = energy.by_outcome.iter().filter_map(|(_, uj, _)| *uj).max();
     let room = usize::from(width.saturating_sub(27));
     let mut lines = Vec::new();
@@ -210,7 +210,11 @@ fn rule(rule: &RuleView, wide: bool, halted: bool) -> Row<'_> {
         Cell::from(rule.name.as_str()),
         Cell::from(rule.on.as_str()),
         Cell::from(rule.faults.as_str()),
-        Cell::from(if halted { "halted" } else { rule.state }),
+        Cell::from(match rule.state {
+            "off" => "off",
+            _ if halted => "halted",
+            state => state,
+        }),
         right(rule.expires_in_s.map_or_else(String::new, whole_seconds)),
         right(rate(rule.hits_per_s)),
         right(rule.active.to_string()),

@@ -73,7 +73,7 @@ async fn a_halt_is_seen_first() {
     rule             on          faults      state    ends in  hits/s   now  applied
     overloaded       all         abort       halted              2.00     0      120
     delay-chat       chat        delay       halted       28s       0     2       10
-    later            chat        stall       halted                 0     0        0
+    later            chat        stall       off                    0     0        0
 
 
 

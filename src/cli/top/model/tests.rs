@@ -1,8 +1,9 @@
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
 /// A sidecar after so many seconds of 10 calls a second, each fifth of which a rule made fail.
+#[expect(clippy::too_many_lines, reason = "it is plain data that is long")]
 fn told(seconds: u64) -> (Status, Vec<Rule>, String) {
     let (ok, injected, upstream) = (seconds * 8, seconds * 2, 1);
     let call = |outcome: &str, origin: &str, count: u64| json!({ "listener": "chat", "protocol": "openai", "outcome": outcome, "origin": origin, "count": count });
