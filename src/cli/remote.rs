@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::console::Console;
 use super::{Exit, UsageError};
 use crate::admin::client::told::{Rule, Rules};
-use crate::admin::client::{Address, Client, ClientError, Refused, escaped};
+use crate::admin::client::{Address, Client, ClientError, Refused, RefusedProblem, escaped};
 use crate::error::nearest;
 use crate::tls::{ALPN_HTTP_1, Authorities, ClientTls, Identity, Trust};
 use crate::units::Span;
@@ -205,7 +205,10 @@ pub(super) fn explain(error: &ClientError, console: &Console) -> Exit {
             Exit::CannotRun
         }
         ClientError::Refused(refused) => {
-            for problem in &refused.problems {
+            // One mistake alone is told by the error itself.
+            let one = refused.problems.len() == 1;
+            let told = |it: &&RefusedProblem| !(one && refused.error.contains(&it.message));
+            for problem in refused.problems.iter().filter(told) {
                 let at = problem
                     .at
                     .as_ref()
