@@ -49,7 +49,6 @@ fn counted(sidecar: &Running, calls: u64) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how long it took is of interest")]
 fn real_errors_stop_all_faults_and_what_waits_goes_on() {
     let upstream = upstream();
     let sidecar = Sidecar::to(upstream.address)

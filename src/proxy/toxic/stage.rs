@@ -194,10 +194,10 @@ impl Stage {
         if self.closed {
             return turn.done;
         }
-        if self.flushed.is_some() && turn.out.has_room() {
-            if let Some(chunk) = self.flushed.take() {
-                turn.send(chunk);
-            }
+        if turn.out.has_room()
+            && let Some(chunk) = self.flushed.take()
+        {
+            turn.send(chunk);
         }
         if self.flushed.is_none() {
             match (&mut self.work, self.acts) {
