@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::admin::socket::AdminAddress;
 use crate::config::parse_tokens;
+use crate::units::hex;
 
 /// In the state directory, where it outlives the process.
 const FILE: &str = "admin.token";
@@ -146,7 +147,7 @@ fn kept(file: &Path) -> io::Result<Option<String>> {
 fn random() -> io::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 fn write(file: &Path, secret: &str) -> io::Result<String> {

@@ -64,8 +64,8 @@ impl End {
 }
 
 fn network(ip: Ipv6Addr) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-    [a, b, c, d, e, f, g, h]
+    let whole = u128::from(ip) >> 64;
+    u64::try_from(whole).unwrap_or(0).to_be_bytes()
 }
 
 impl fmt::Display for End {

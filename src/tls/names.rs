@@ -10,7 +10,7 @@ const SET: u8 = 0x31;
 const EXTENSIONS: u8 = 0xa3;
 /// Of a general name (RFC 5280 §4.2.1.6): e-mail address, DNS name, URI.
 const TEXT_NAMES: [u8; 3] = [0x81, 0x82, 0x86];
-/// UTF8String, PrintableString, IA5String.
+/// `UTF8String`, `PrintableString`, `IA5String`.
 const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];
 /// 2.5.29.17
 const ALTERNATIVE_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
@@ -29,13 +29,18 @@ fn read(certificate: &[u8]) -> Option<Vec<String>> {
     let (_, _, rest) = element(rest)?;
     let (subject, rest) = expect(rest, SEQUENCE)?;
     match alternative_names(rest)? {
-        Some(names) => Some(names),
-        None => Some(common_name(subject)?.into_iter().collect()),
+        Alternative::Names(names) => Some(names),
+        Alternative::Absent => common_name(subject),
     }
 }
 
-/// `None` inside where the certificate has no such extension.
-fn alternative_names(mut rest: &[u8]) -> Option<Option<Vec<String>>> {
+/// What a certificate's extension says of its names.
+enum Alternative {
+    Absent,
+    Names(Vec<String>),
+}
+
+fn alternative_names(mut rest: &[u8]) -> Option<Alternative> {
     while !rest.is_empty() {
         let (tag, content, after) = element(rest)?;
         rest = after;
@@ -55,10 +60,10 @@ fn alternative_names(mut rest: &[u8]) -> Option<Option<Vec<String>>> {
             }
             let (value, _) = expect(value, OCTET_STRING)?;
             let (value, _) = expect(value, SEQUENCE)?;
-            return general_names(value).map(Some);
+            return general_names(value).map(Alternative::Names);
         }
     }
-    Some(None)
+    Some(Alternative::Absent)
 }
 
 fn general_names(mut rest: &[u8]) -> Option<Vec<String>> {
@@ -73,9 +78,9 @@ fn general_names(mut rest: &[u8]) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// The last one, which is the most specific.
-fn common_name(mut subject: &[u8]) -> Option<Option<String>> {
-    let mut name = None;
+/// The last one, which is the most specific; none where the subject has none.
+fn common_name(mut subject: &[u8]) -> Option<Vec<String>> {
+    let mut name = Vec::new();
     while !subject.is_empty() {
         let (set, after) = expect(subject, SET)?;
         subject = after;
@@ -84,7 +89,7 @@ fn common_name(mut subject: &[u8]) -> Option<Option<String>> {
         if id == COMMON_NAME {
             let (tag, text, _) = element(value)?;
             let text = TEXTS.contains(&tag).then_some(text)?;
-            name = Some(std::str::from_utf8(text).ok()?.to_owned());
+            name = vec![std::str::from_utf8(text).ok()?.to_owned()];
         }
     }
     Some(name)
