@@ -1,6 +1,8 @@
 //! What a resolved configuration compiles to. The data plane reads it without a lock; a reload
 //! swaps it whole. [`Settings`] is what is read once, at start.
 
+mod admin;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +12,9 @@ use std::time::Duration;
 
 use globset::GlobSet;
 
+pub use self::admin::{
+    AdminAccess, AdminBind, AdminSettings, ClientName, Exposed, Scope, Scopes, Token,
+};
 use crate::call::Field;
 pub use crate::energy::EnergySettings;
 use crate::measure::{Counting, Expression};
@@ -304,7 +309,7 @@ impl Default for Limits {
 pub struct Settings {
     pub workers: Option<usize>,
     pub state_dir: Option<PathBuf>,
-    pub admin: AdminBind,
+    pub admin: AdminSettings,
     pub admin_place: SettingPlace,
     pub health: Option<SocketAddr>,
     pub health_place: SettingPlace,
@@ -395,13 +400,6 @@ impl fmt::Display for SettingPlace {
             Self::Flag(flag) => write!(f, "given by {flag}"),
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminBind {
-    Off,
-    Tcp(SocketAddr),
-    Unix(PathBuf),
 }
 
 #[cfg(test)]

@@ -81,8 +81,18 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        json(self.status.0, &self)
+        let mut response = json(self.status.0, &self);
+        response.extensions_mut().insert(Said {
+            error: Some(self.error),
+        });
+        response
     }
+}
+
+/// What an answer says, for the audit log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    pub(super) error: Option<String>,
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {

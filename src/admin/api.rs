@@ -2,7 +2,8 @@
 //! OpenAPI with the answers that it may give, those that all routes share included.
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{FromRef, Request};
+use axum::middleware::{self, Next};
 use bytes::Bytes;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -11,34 +12,9 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::admin::answer::{Refusal, Told};
+use crate::admin::keeper::gate;
 use crate::control::Handle;
-
-/// What a route does, and so what a caller must be allowed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Scope {
-    /// Tells nothing of faults: anybody may ask.
-    Open,
-    /// Tells what is configured and what happened.
-    Read,
-    /// Stops faults, and can do nothing else.
-    Halt,
-    /// Starts, changes and ends faults.
-    Write,
-    /// Puts another configuration in force.
-    Config,
-}
-
-impl Scope {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Read => "read",
-            Self::Halt => "halt",
-            Self::Write => "write",
-            Self::Config => "config",
-        }
-    }
-}
+pub(super) use crate::snapshot::Scope;
 
 /// What every route may use.
 #[derive(Clone, Debug)]
@@ -105,6 +81,8 @@ impl Api {
     /// Enters what `routes!` gives, each with this scope.
     pub(super) fn route(self, scope: Scope, routes: UtoipaMethodRouter<Shared>) -> Self {
         let (schemas, mut paths, methods) = routes;
+        let gated = move |request: Request, next: Next| gate(scope, request, next);
+        let methods = methods.route_layer(middleware::from_fn(gated));
         for item in paths.paths.values_mut() {
             for (operation, changes) in operations(item) {
                 describe(operation, scope, changes);
@@ -190,7 +168,6 @@ fn refusal(description: &str) -> Response {
 mod tests {
     use serde_json::Value;
 
-    use super::*;
     use crate::admin::routes;
 
     fn document() -> Value {

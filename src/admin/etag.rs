@@ -4,19 +4,8 @@ use axum::extract::FromRequestParts;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use sha2::{Digest, Sha256};
 
 use crate::admin::answer::Refusal;
-
-/// The tag of what is shown as `text`: the same text has the same tag, quotes included.
-pub(super) fn etag(text: &[u8]) -> String {
-    let digest = Sha256::digest(text);
-    let hex: String = digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("\"{hex}\"")
-}
 
 /// Sets `ETag`.
 pub(super) fn tagged(mut response: Response, tag: &str) -> Response {

@@ -5,47 +5,41 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::admin::answer::Refusal;
-use crate::admin::socket::AdminAddress;
 
 /// The largest body of a request.
 pub(super) const BODY_CAP: usize = 1 << 20;
 
 /// Which names a listener answers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Any name: probes ask by whatever address they know. Still no web page.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Names<'h> {
+    /// Any: probes ask by whatever address they know, and no browser can open a unix socket. Still
+    /// no web page.
     Any,
-    /// Loopback with this port.
-    Loopback(u16),
+    /// Loopback with this port, and the configured ones.
+    Loopback(u16, &'h [String]),
+    /// Any address, since only a name can be made to lead here; and the configured names.
+    Addresses(&'h [String]),
 }
 
-impl Access {
-    pub(super) fn of_admin(address: &AdminAddress) -> Self {
-        match address {
-            AdminAddress::Tcp(address) => Self::Loopback(address.port()),
-            // Clients of a unix socket put any name there; no browser can open one.
-            AdminAddress::Unix(_) => Self::Any,
-        }
-    }
-}
-
-/// Refuses what no route may see.
-pub(super) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    match check(access, &request) {
+/// Refuses what no route of the health listener may see.
+pub(super) async fn guard_health(request: Request, next: Next) -> Response {
+    match check(Names::Any, &request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn check(access: Access, request: &Request) -> Result<(), Refusal> {
-    check_host(access, request)?;
+/// # Errors
+/// Where no route may see the request.
+pub(super) fn check(names: Names<'_>, request: &Request) -> Result<(), Refusal> {
+    check_host(names, request)?;
     check_site(request.headers())?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         check_type(request.headers())?;
@@ -54,38 +48,56 @@ fn check(access: Access, request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_host(access: Access, request: &Request) -> Result<(), Refusal> {
-    let Access::Loopback(port) = access else {
-        return Ok(());
-    };
+fn check_host(names: Names<'_>, request: &Request) -> Result<(), Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let named = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().ok().and_then(|host| host.parse().ok()),
         _ => None,
     };
+    let ours = |authority: &Authority| names.hold(authority);
     // A request in absolute form names a host of its own.
-    let ours = |authority: &Authority| is_ours(authority, port);
-    if named.as_ref().is_some_and(ours) && request.uri().authority().is_none_or(ours) {
+    if matches!(names, Names::Any)
+        || named.as_ref().is_some_and(ours) && request.uri().authority().is_none_or(ours)
+    {
         return Ok(());
     }
+    let help = match names {
+        Names::Loopback(port, _) => format!(
+            "ask http://127.0.0.1:{port}, http://[::1]:{port} or http://localhost:{port}, or name the host in `[admin] hosts`"
+        ),
+        _ => "ask by its address, or name the host in `[admin] hosts`".to_owned(),
+    };
     Err(Refusal::new(
         StatusCode::FORBIDDEN,
         "this Host is not ours",
-        format!("ask http://127.0.0.1:{port}, http://[::1]:{port} or http://localhost:{port}"),
+        help,
     ))
 }
 
-fn is_ours(authority: &Authority, port: u16) -> bool {
-    // `user@127.0.0.1` parses as an authority, and no honest client sends it.
-    if authority.as_str().contains('@') || authority.port_u16().unwrap_or(80) != port {
-        return false;
+impl Names<'_> {
+    fn hold(self, authority: &Authority) -> bool {
+        // `user@127.0.0.1` parses as an authority, and no honest client sends it.
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let host = authority.host();
+        let literal = host.trim_start_matches('[').trim_end_matches(']');
+        let address: Option<IpAddr> = literal.parse().ok();
+        let local = host.eq_ignore_ascii_case("localhost");
+        let configured = |names: &[String]| {
+            names.iter().any(|name| {
+                name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case(authority.as_str())
+            })
+        };
+        match self {
+            Self::Any => true,
+            Self::Loopback(port, names) => {
+                let here = local || address.is_some_and(|it| it.is_loopback());
+                here && authority.port_u16().unwrap_or(80) == port || configured(names)
+            }
+            Self::Addresses(names) => local || address.is_some() || configured(names),
+        }
     }
-    let host = authority.host();
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || literal
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Refuses what says that a web page sent it.
@@ -154,15 +166,20 @@ mod tests {
 
     #[test]
     fn only_loopback_literals_and_localhost_with_our_port_are_ours() {
-        let ours = |host: &str| {
+        let names = ["named.example".to_owned(), "with.example:1234".to_owned()];
+        let holds = |names: Names<'_>, host: &str| {
             host.parse::<Authority>()
-                .is_ok_and(|authority| is_ours(&authority, 9901))
+                .is_ok_and(|authority| names.hold(&authority))
         };
+        let ours = |host: &str| holds(Names::Loopback(9901, &names), host);
         for host in [
             "127.0.0.1:9901",
             "127.8.9.1:9901",
             "[::1]:9901",
             "LocalHost:9901",
+            "named.example",
+            "Named.Example:1",
+            "with.example:1234",
         ] {
             assert!(ours(host), "{host}");
         }
@@ -179,9 +196,31 @@ mod tests {
             "2130706433:9901",
             "user@127.0.0.1:9901",
             "10.0.0.1:9901",
+            "with.example",
+            "with.example:9901",
+            "a.named.example",
             "",
         ] {
             assert!(!ours(host), "{host}");
+        }
+        // Beyond loopback any address is ours, since no name server has a say in it.
+        let beyond = |host: &str| holds(Names::Addresses(&names), host);
+        for host in [
+            "10.0.0.1:9901",
+            "[2001:db8::1]:1",
+            "localhost",
+            "named.example:2",
+        ] {
+            assert!(beyond(host), "{host}");
+        }
+        for host in [
+            "evil.example:9901",
+            "10.0.0.1.evil.example",
+            "u@10.0.0.1",
+            "2130706433",
+            "",
+        ] {
+            assert!(!beyond(host), "{host}");
         }
     }
 

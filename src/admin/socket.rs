@@ -1,16 +1,16 @@
-//! Where the admin API may be bound: loopback or a unix socket of its owner's, nothing else.
+//! The sockets of the admin and health listeners.
 
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Type};
 
-use crate::snapshot::AdminBind;
+use crate::snapshot::{AdminBind, Exposed};
 
 const BACKLOG: i32 = 128;
 
@@ -43,15 +43,20 @@ pub enum BindError {
         address: SocketAddr,
         source: io::Error,
     },
-    #[error(
-        "the admin API does not bind {0}: it can stop and start faults, so that it answers on loopback (127.0.0.1:9901) or a unix socket (unix:PATH) only; [health] may be open"
-    )]
-    NotLoopback(SocketAddr),
+    #[error("{0}")]
+    Exposed(#[from] Exposed),
 }
 
 impl BindError {
     /// What would make it succeed, where that can be told.
-    pub fn help(&self) -> Option<&'static str> {
+    pub fn help(&self) -> Option<String> {
+        if let Self::Exposed(exposed) = self {
+            return Some(exposed.help());
+        }
+        self.taken().map(str::to_owned)
+    }
+
+    fn taken(&self) -> Option<&'static str> {
         let taken = |source: &io::Error| source.kind() == io::ErrorKind::AddrInUse;
         match self {
             Self::Admin {
@@ -107,9 +112,6 @@ impl Socket {
     pub(super) fn admin(bind: &AdminBind) -> Result<Option<Self>, BindError> {
         let (address, bound) = match bind {
             AdminBind::Off => return Ok(None),
-            AdminBind::Tcp(address) if !is_loopback(address.ip()) => {
-                return Err(BindError::NotLoopback(*address));
-            }
             AdminBind::Tcp(address) => (AdminAddress::Tcp(*address), bind_tcp(*address)),
             AdminBind::Unix(path) => (AdminAddress::Unix(path.clone()), bind_unix(path)),
         };
@@ -152,10 +154,6 @@ impl Socket {
             Listener::Unix(it) => AsyncListener::Unix(tokio::net::UnixListener::from_std(it)?),
         })
     }
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {

@@ -11,6 +11,7 @@ mod signals;
 mod start;
 mod traces;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use start::StartError;
@@ -28,6 +29,8 @@ pub struct Setup {
     pub watched: Watched,
     /// `LISTEN_FDNAMES`: names of the sockets that were passed to this process.
     pub socket_names: Option<String>,
+    /// Where the command line looks for what the user runs now.
+    pub runtime: PathBuf,
     /// Flushes what was logged.
     pub log: LogGuard,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
 
-use crate::admin::{Admin, AdminAddress, AdminThread, BindError as AdminBindError};
+use crate::admin::{Admin, AdminAddress, AdminThread, BindError as AdminBindError, TokenFolders};
 use crate::app::Setup;
 use crate::app::drain::drain;
 use crate::app::energy::{self, SharedEngine};
@@ -33,7 +33,7 @@ const MOST_WORKERS: usize = 4;
 /// Why a sidecar could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{source}\n  {place}{}", help(source.help()))]
+    #[error("{source}\n  {place}{}", help(source.help().as_deref()))]
     Admin {
         place: SettingPlace,
         source: AdminBindError,
@@ -155,13 +155,17 @@ impl App {
             clock: Clock::Timerfd,
         };
         let proxy = Proxy::start(bound, parts)?;
+        let folders = TokenFolders {
+            state_dir: settings.state_dir.clone(),
+            runtime: Some(setup.runtime),
+        };
         handle.set_reload(Reload {
             source: setup.source,
             listening: proxy.listening().clone(),
             settings,
             metered: metering.upstreams,
         });
-        let admin = admin.start(handle.clone())?;
+        let admin = admin.start(handle.clone(), &folders)?;
         let toxiproxy = toxiproxy.map(|it| it.start(handle.clone())).transpose()?;
         let reloads = start_reloads(&handle, setup.watched)?;
         handle.watch_halt_file()?;
@@ -238,7 +242,7 @@ fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {
     Admin::bind(&settings.admin, settings.health).map_err(|source| {
         let place = match source {
             AdminBindError::Health { .. } => &settings.health_place,
-            AdminBindError::Admin { .. } | AdminBindError::NotLoopback(_) => &settings.admin_place,
+            AdminBindError::Admin { .. } | AdminBindError::Exposed(_) => &settings.admin_place,
         };
         StartError::Admin {
             place: place.clone(),

@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &DoctorArguments, console: &Console) -> anyhow::Res
         let connections = connections(&snapshot.limits, snapshot.listeners.len());
         findings = machine::findings(connections);
         findings.extend(energy(&meters::survey(&resolved)));
-        findings.extend(ports(&resolved.snapshot, &resolved.settings.admin));
+        findings.extend(ports(&resolved.snapshot, &resolved.settings.admin.bind));
     }
     let wrong = findings.iter().any(|it| it.state == State::Wrong);
     if arguments.json {

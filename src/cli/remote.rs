@@ -9,9 +9,11 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::console::Console;
-use super::{Exit, UsageError};
+use super::{Exit, UsageError, environment};
 use crate::admin::client::told::{Rule, Rules};
-use crate::admin::client::{Address, Client, ClientError, Refused, escaped};
+use crate::admin::client::{Address, Client, ClientError, Refused, RefusedProblem, escaped};
+use crate::admin::{AdminAddress, check_runtime_folder, runtime_folder, token_entry};
+use crate::config::parse_tokens;
 use crate::error::nearest;
 use crate::tls::{ALPN_HTTP_1, Authorities, ClientTls, Identity, Trust};
 use crate::units::Span;
@@ -98,8 +100,16 @@ impl AdminArguments {
     }
 
     fn token(&self) -> anyhow::Result<Option<(PathBuf, String)>> {
+        // The first of a file that holds two; what is no token at all is told by who is asked.
+        let first = |text: String| match parse_tokens(&text) {
+            Ok(tokens) => tokens.first().map(|it| (*it).to_owned()),
+            Err(_) => Some(text),
+        };
         let Some(path) = &self.token_file else {
-            return Ok(None);
+            // One that cannot be read is another user's: what is open to all is asked without.
+            let found = self.left_behind();
+            let text = found.and_then(|it| Some((fs::read_to_string(&it).ok()?, it)));
+            return Ok(text.and_then(|(text, path)| Some((path, first(text)?))));
         };
         let text = fs::read_to_string(path).map_err(|error| {
             UsageError(format!(
@@ -107,7 +117,26 @@ impl AdminArguments {
                 path.display()
             ))
         })?;
-        Ok(Some((path.clone(), text)))
+        Ok(first(text).map(|it| (path.clone(), it)))
+    }
+
+    /// What a sidecar of this user's has left at its start, by the address that it answers at.
+    fn left_behind(&self) -> Option<PathBuf> {
+        let Address::Tcp { authority, .. } = &self.admin else {
+            return None;
+        };
+        let (host, port) = authority.rsplit_once(':')?;
+        let addresses = match host {
+            "localhost" => vec![format!("127.0.0.1:{port}"), format!("[::1]:{port}")],
+            _ => vec![authority.clone()],
+        };
+        let folder = runtime_folder(&environment);
+        check_runtime_folder(&folder).ok()?;
+        let mut entries = addresses.iter().filter_map(|it| {
+            let address = AdminAddress::Tcp(it.parse().ok()?);
+            Some(token_entry(&folder, &address))
+        });
+        entries.find(|it| it.exists())
     }
 
     fn tls(&self) -> anyhow::Result<ClientTls> {
@@ -205,7 +234,10 @@ pub(super) fn explain(error: &ClientError, console: &Console) -> Exit {
             Exit::CannotRun
         }
         ClientError::Refused(refused) => {
-            for problem in &refused.problems {
+            // One mistake alone is told by the error itself.
+            let one = refused.problems.len() == 1;
+            let told = |it: &&RefusedProblem| !(one && refused.error.contains(&it.message));
+            for problem in refused.problems.iter().filter(told) {
                 let at = problem
                     .at
                     .as_ref()

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::console::Console;
 use super::{UsageError, environment};
+use crate::admin::runtime_folder;
 use crate::app::Setup;
-use crate::config::{self, Inputs, Problems, Resolved};
+use crate::config::{self, Inputs, Problem, Problems, Resolved, Severity};
 use crate::control::{Source, Watched};
 use crate::record::logging::{self, LogFormat, LogGuard, LoggingError};
 use crate::snapshot::{AdminBind, SettingPlace};
@@ -91,6 +92,7 @@ pub(super) fn run(arguments: &RunArguments, console: &Console) -> anyhow::Result
         source: reader.source(),
         watched,
         socket_names: environment("LISTEN_FDNAMES"),
+        runtime: runtime_folder(&environment),
         log,
     };
     Ok(crate::app::run(resolved, setup)?)
@@ -150,7 +152,17 @@ impl Reader {
         };
         if let Some(admin) = &self.admin {
             resolved.settings.admin_place = SettingPlace::Flag("--admin");
-            resolved.settings.admin = admin.clone();
+            resolved.settings.admin.bind = admin.clone();
+            if let Err(exposed) = resolved.settings.admin.check_exposure() {
+                let mut problems = Problems::default();
+                problems.push(Problem {
+                    severity: Severity::Error,
+                    message: format!("--admin: {exposed}"),
+                    help: Some(exposed.help()),
+                    place: None,
+                });
+                return Err(problems);
+            }
         }
         Ok(resolved)
     }

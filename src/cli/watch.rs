@@ -151,7 +151,13 @@ impl Watch<'_> {
         let path = rule_path(&self.arguments.name, &path);
         let answer: Value = match self.client.get(&path).await {
             Ok(answer) => answer,
-            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(false),
+            // The rule ended in between; where it is still there, that is not why.
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
+                return match self.look().await? {
+                    Look::Acting(_) => Err(error.into()),
+                    Look::Over(_) | Look::Halted(_) => Ok(false),
+                };
+            }
             Err(error) => return Err(error.into()),
         };
         if self.arguments.admin.json {

@@ -188,15 +188,12 @@ mod tests {
             masks(&mut shown),
             [
                 "admin.secret",
-                "upstreams.store.endpoints[0]",
                 "rules[0].select.headers.X-Api-Key[0]",
                 "rules[0].select.headers.X-Api-Key[1]",
                 "rules[0].select.headers.authorization.regex",
                 "rules[1].faults[0].abort.headers.set-cookie",
+                "upstreams.store.endpoints[0]",
             ]
-            .map(str::to_owned)
-            .into_iter()
-            .collect::<Vec<_>>()
         );
     }
 }

@@ -34,7 +34,10 @@ mod trigger;
 mod upstream;
 
 pub use address::{AddressError, parse_bind};
-pub use admin::{AdminConfig, HealthConfig, parse_admin};
+pub use admin::{
+    AdminConfig, ClientConfig, HealthConfig, ScopeConfig, TokenConfig, TokenError, parse_admin,
+    parse_tokens,
+};
 pub use energy::EnergyConfig;
 pub use expand::Environment;
 pub use files::{inline, is_stdin, load, read_sources, toxiproxy};

@@ -107,7 +107,7 @@ impl Problems {
     }
 
     /// Adds a problem, unless the same was said of the same place or there are too many already.
-    pub(super) fn push(&mut self, problem: Problem) {
+    pub fn push(&mut self, problem: Problem) {
         if !self.0.contains(&problem) && !self.is_full() {
             self.0.push(problem);
         }

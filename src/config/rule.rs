@@ -136,6 +136,40 @@ fn refuse_ramp<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
     ))
 }
 
+impl NthConfig {
+    /// Which of the selected calls; `None` only where there was a complaint.
+    fn resolve(&self, complaints: &mut Vec<Complaint>) -> Option<Nth> {
+        match *self {
+            Self {
+                first: Some(first),
+                after: None,
+                count: None,
+                every: None,
+            } => Some(Nth::First(first)),
+            Self {
+                first: None,
+                after: Some(after),
+                count,
+                every: None,
+            } => Some(Nth::After { after, count }),
+            Self {
+                first: None,
+                after: None,
+                count: None,
+                every: Some(every),
+            } => Some(Nth::Every(every)),
+            _ => {
+                complaints.push(Complaint::new(
+                    "nth",
+                    "which of the selected calls?",
+                    "give { first = 5 }, { after = 100 }, { after = 100, count = 20 } or { every = 10 }",
+                ));
+                None
+            }
+        }
+    }
+}
+
 impl RuleConfig {
     /// All that makes no sense about the rule although each field by itself does.
     pub fn check(&self) -> Vec<Complaint> {
@@ -239,34 +273,7 @@ impl RuleConfig {
                 "leave one of them out",
             ));
         }
-        match *nth {
-            NthConfig {
-                first: Some(first),
-                after: None,
-                count: None,
-                every: None,
-            } => Some(Trigger::Nth(Nth::First(first))),
-            NthConfig {
-                first: None,
-                after: Some(after),
-                count,
-                every: None,
-            } => Some(Trigger::Nth(Nth::After { after, count })),
-            NthConfig {
-                first: None,
-                after: None,
-                count: None,
-                every: Some(every),
-            } => Some(Trigger::Nth(Nth::Every(every))),
-            _ => {
-                complaints.push(Complaint::new(
-                    "nth",
-                    "which of the selected calls?",
-                    "give { first = 5 }, { after = 100 }, { after = 100, count = 20 } or { every = 10 }",
-                ));
-                None
-            }
-        }
+        nth.resolve(complaints).map(Trigger::Nth)
     }
 
     fn caller(&self, config: &CallerConfig, complaints: &mut Vec<Complaint>) -> Option<Trigger> {

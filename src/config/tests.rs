@@ -73,7 +73,7 @@ fn a_small_file_resolves_with_all_defaults() {
     assert!(!resolved.snapshot.safety.never.is_match("/v1/models"));
     assert_eq!(resolved.snapshot.safety.max_faults_per_call, 8);
     let admin = AdminBind::Tcp("127.0.0.1:9901".parse().unwrap());
-    assert_eq!(resolved.settings.admin, admin);
+    assert_eq!(resolved.settings.admin.bind, admin);
     assert_eq!(resolved.settings.health, None);
     assert_eq!(resolved.settings.log.decisions, DecisionLevel::Fired);
     assert!(resolved.seed_drawn);

@@ -194,7 +194,7 @@ fn within(
     source: &str,
     span: &Range<usize>,
     text: &str,
-    part: Range<usize>,
+    part: &Range<usize>,
 ) -> Option<Range<usize>> {
     let quoted = source.get(span.clone())?;
     let quotes = [r#"""""#, "'''", "\"", "'"].into_iter();
@@ -229,7 +229,7 @@ impl<T> Located<'_, T> {
         problems: &mut Problems,
         path: &str,
         text: &str,
-        part: Range<usize>,
+        part: &Range<usize>,
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {

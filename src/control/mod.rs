@@ -21,13 +21,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::config;
 use crate::live::Live;
 use crate::proxy::Listening;
-use crate::record::{CounterRegistry, EnergyTotals, LogStats};
-use crate::snapshot::Snapshot;
+use crate::record::{AuditStats, CounterRegistry, EnergyTotals, LogStats};
+use crate::snapshot::{AdminAccess, Snapshot};
 
 pub use conditions::{ConditionThread, Effect};
 pub use halt::{Cause, Halt, ResumeError, StateError};
@@ -75,6 +76,8 @@ struct Inner {
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
+    admin: ArcSwap<AdminAccess>,
+    audit: OnceLock<AuditStats>,
     /// Taken by whoever reads the counters by time, for as long as that takes.
     watch: Mutex<Watch>,
     /// What a reload works with. One at a time: its lock is held as long as it takes.
@@ -130,6 +133,8 @@ impl Handle {
             }),
             halt_file: halt_file.map(Mutex::new),
             draining: AtomicBool::new(false),
+            admin: ArcSwap::default(),
+            audit: OnceLock::new(),
             watch: Mutex::new(watch),
             reload: OnceLock::new(),
         })))
@@ -140,6 +145,32 @@ impl Handle {
         if self.0.energy.set(source).is_err() {
             tracing::warn!("the source of energy figures was already set");
         }
+    }
+
+    /// Who may do what on the admin listener. Nobody was named before this was called.
+    pub fn set_admin_access(&self, access: Arc<AdminAccess>) {
+        self.0.admin.store(access);
+    }
+
+    pub fn admin_access(&self) -> Arc<AdminAccess> {
+        self.0.admin.load_full()
+    }
+
+    /// The figures of the audit log; the first call holds.
+    pub fn set_audit(&self, stats: AuditStats) {
+        if self.0.audit.set(stats).is_err() {
+            tracing::warn!("the figures of the audit log were already set");
+        }
+    }
+
+    /// The energy used so far; absent where nothing measures it.
+    pub fn energy(&self) -> Option<EnergyTotals> {
+        self.0.energy.get().and_then(|source| source())
+    }
+
+    /// The decisions, as they are made.
+    pub fn decisions(&self) -> &LogStats {
+        &self.0.decisions
     }
 
     pub fn live(&self) -> &Arc<Live> {

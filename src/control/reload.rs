@@ -157,6 +157,10 @@ impl Handle {
         let resolved = read()?;
         let (snapshot, changed, told) =
             self.replace_files(resolved.snapshot, resolved.seed_drawn)?;
+        // Of another listener they are not this one's: they come with it.
+        if reload.settings.admin.bind == resolved.settings.admin.bind {
+            self.set_admin_access(Arc::clone(&resolved.settings.admin.access));
+        }
         self.set_sources(resolved.sources);
         let mut warnings: Vec<String> = resolved.warnings.iter().map(Problem::line).collect();
         warnings.extend(told);
@@ -184,7 +188,8 @@ fn at_next_start(reload: &Reload, settings: &Settings, snapshot: &Snapshot) -> V
     // Upstreams are told apart by their names, below.
     energy.upstreams.clone_from(&now.energy.upstreams);
     let differ = [
-        ("admin", before.admin != now.admin),
+        ("admin.bind", before.admin.bind != now.admin.bind),
+        ("admin.audit", before.admin.audit != now.admin.audit),
         ("energy", energy != now.energy),
         ("health", before.health != now.health),
         ("log", before.log != now.log),

@@ -195,6 +195,7 @@ impl Handle {
         {
             // It ended meanwhile, and with it what hangs on it.
             now.cell.disarm();
+            self.0.live.ring();
             return Err(NoSuchLease(lease.to_string()).into());
         }
         if let (Some(known), Some(ttl)) = (same, ttl) {
@@ -459,3 +460,7 @@ impl Handle {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

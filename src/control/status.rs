@@ -10,7 +10,7 @@ use crate::call::Outcome;
 use crate::control::{Halt, Handle};
 use crate::error::Origin;
 use crate::record::{
-    CallCount, ConditionFigures, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals,
+    AuditStats, CallCount, ConditionFigures, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals,
 };
 use crate::snapshot::{Bind, ListenerSpec, Snapshot};
 
@@ -92,11 +92,13 @@ impl Handle {
             generation: snapshot.generation,
             reloads_ok: reloads.ok,
             reloads_failed: reloads.failed,
+            audit_written: inner.audit.get().map_or(0, AuditStats::written),
+            audit_unwritten: inner.audit.get().map_or(0, AuditStats::unwritten),
             decisions_written: inner.decisions.written(),
             decisions_dropped: inner.decisions.dropped(),
             spans: inner.decisions.spans(),
             exemplars: inner.decisions.exemplars(),
-            energy: inner.energy.get().and_then(|source| source()),
+            energy: self.energy(),
         }
     }
 

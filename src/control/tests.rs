@@ -218,3 +218,66 @@ fn ready_means_all_listeners_bound_and_no_drain() {
     handle.drain();
     assert!(!handle.ready());
 }
+
+#[test]
+fn a_file_that_is_there_halts_and_keeps_from_resuming() {
+    let (dir, _) = state();
+    let stop = dir.path().join("stop");
+    let mut with_file = Snapshot {
+        safety: Safety {
+            halt_file: Some(stop.clone()),
+            ..snapshot(1, &[]).safety.clone()
+        },
+        ..Arc::into_inner(snapshot(1, &[])).unwrap()
+    };
+    let handle = handle(&[], None);
+    handle.swap(&Arc::new(with_file));
+    handle.heed_halt_file();
+    assert!(!handle.live().halted());
+    fs::write(&stop, "").unwrap();
+    handle.heed_halt_file();
+    assert_eq!(handle.halted().unwrap().cause, Cause::File);
+    assert!(matches!(handle.resume(), Err(ResumeError::HaltFile(_))));
+    fs::remove_file(&stop).unwrap();
+    handle.heed_halt_file();
+    assert!(handle.live().halted());
+    assert!(handle.resume().unwrap());
+    // What cannot be looked at counts as there: a name below a file.
+    fs::write(&stop, "").unwrap();
+    with_file = Snapshot {
+        safety: Safety {
+            halt_file: Some(stop.join("below")),
+            ..snapshot(1, &[]).safety.clone()
+        },
+        ..Arc::into_inner(snapshot(2, &[])).unwrap()
+    };
+    handle.swap(&Arc::new(with_file));
+    handle.heed_halt_file();
+    assert!(handle.live().halted());
+}
+
+#[test]
+fn a_halt_that_an_earlier_version_kept_is_understood() {
+    let (_dir, state) = state();
+    fs::create_dir(&state).unwrap();
+    let kept = r#"{"reason":"old","since":"2026-01-01T00:00:00Z"}"#;
+    fs::write(state.join("halt.json"), kept).unwrap();
+    let halt = handle(&[], Some(&state)).halted().unwrap();
+    assert_eq!((&*halt.reason, halt.cause), ("old", Cause::Order));
+}
+
+#[test]
+fn the_last_hundred_notes_are_kept() {
+    let handle = handle(&[], None);
+    for number in 0..105 {
+        handle.note(&format!(" {number}\n")).unwrap();
+    }
+    let notes = handle.notes();
+    assert_eq!(
+        (notes.len(), &*notes[0].text, &*notes[99].text),
+        (100, "5", "104")
+    );
+    assert_eq!(handle.note(" \n"), Err(NoteError::Empty));
+    assert!(handle.note(&"é".repeat(1000)).is_ok());
+    assert_eq!(handle.note(&"é".repeat(1001)), Err(NoteError::TooLong));
+}

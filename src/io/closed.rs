@@ -12,6 +12,7 @@ impl Stream {
     /// Closes the socket now, whoever holds this still: from here on it reads as ended, and cannot
     /// be written to.
     pub fn close(&self) {
+        self.lost.set(false);
         drop(self.socket.replace(Socket::Over(Box::new(Closed))));
     }
 }

@@ -4,10 +4,8 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::call::{Call, Description, Outcome};
@@ -15,12 +13,13 @@ use crate::energy::ledger::Finish;
 use crate::error::Origin;
 use crate::io::Stream;
 use crate::model::Admission;
+use crate::proxy::acting::Acting;
 use crate::proxy::activity::Activity;
 use crate::proxy::execution::Execution;
 use crate::proxy::rescue::Failure;
 use crate::proxy::worker::{Generation, Target, Worker};
 use crate::record::{Facts, Record, SlotCounters, Timing, TraceContext};
-use crate::rule::{Admissions, Course, RuleCell, RuleSet, Verdict, decide};
+use crate::rule::{Admissions, Course, Verdict, decide};
 use crate::snapshot::ListenerState;
 
 /// One downstream connection.
@@ -53,33 +52,6 @@ pub(in crate::proxy) struct Decided {
     pub(in crate::proxy) execution: Rc<Execution>,
     /// Gives the places in limits back, on every path.
     pub(in crate::proxy) _admissions: Admissions,
-    pub(in crate::proxy) _acting: Acting,
-}
-
-/// Shows, for as long as it lives, that rules act on a call: their gauges come back to zero on every
-/// path.
-#[derive(Debug)]
-pub(in crate::proxy) struct Acting(SmallVec<[Arc<RuleCell>; 2]>);
-
-impl Acting {
-    fn new(rules: &RuleSet, verdicts: &[Verdict]) -> Self {
-        let cells = verdicts.iter().filter(|verdict| verdict.is_hit());
-        let cells: SmallVec<[Arc<RuleCell>; 2]> = cells
-            .filter_map(|verdict| rules.cells().get(verdict.token.index as usize).cloned())
-            .collect();
-        for cell in &cells {
-            cell.counters.active.fetch_add(1, Ordering::Relaxed);
-        }
-        Self(cells)
-    }
-}
-
-impl Drop for Acting {
-    fn drop(&mut self) {
-        for cell in &self.0 {
-            cell.counters.active.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// What a record tells of the request, kept because the head's buffer is used again.
@@ -253,9 +225,10 @@ impl<'s> InFlight<'s> {
         self.decided = Some(Decided {
             verdicts: decision.verdicts.into_vec(),
             answers,
-            execution: Rc::new(Execution::new(course, Arc::clone(rules), timer, max_delay)),
+            execution: Rc::new(
+                Execution::new(course, Arc::clone(rules), timer, max_delay).showing(acting),
+            ),
             _admissions: admissions,
-            _acting: acting,
         });
         true
     }
@@ -334,9 +307,12 @@ impl<'s> InFlight<'s> {
         if self.is_touched() {
             self.count_touched(outcome, origin, total);
         }
-        let log = self.session.worker.records.wants(self.facts());
+        let facts = self.facts();
+        let records = &self.session.worker.records;
+        let log = records.wants(facts);
+        let followed = records.is_followed(facts);
         self.activity.end(|| self.finish_line(outcome, log));
-        if log || self.has_span() {
+        if log || followed || self.has_span() {
             let record = self.record(outcome, origin, total);
             for effect in &record.effects {
                 self.session

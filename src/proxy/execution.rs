@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::call::{Phase, Side};
 use crate::effect::{Effect, Fate, HeadEdit, NotApplicable, Planned, RuleToken, WaitTime};
+use crate::proxy::acting::Acting;
 use crate::proxy::timer::{Timer, Waited};
 use crate::record::EffectRecord;
 use crate::rule::{Course, Denied, RuleSet, WaitBudget};
@@ -27,6 +28,7 @@ pub(super) struct Execution {
     timer: Timer,
     /// The client left while a wait of ours was pending.
     abandoned: Cell<bool>,
+    acting: Acting,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,13 @@ impl Execution {
             rules,
             timer,
             abandoned: Cell::new(false),
+            acting: Acting::default(),
         }
+    }
+
+    /// With the gauges of the rules that act.
+    pub(super) fn showing(self, acting: Acting) -> Self {
+        Self { acting, ..self }
     }
 
     pub(super) fn is_live(&self, token: &RuleToken) -> bool {
@@ -132,6 +140,9 @@ impl Execution {
     pub(super) fn settle(&self, index: usize, fate: Fate) {
         if let Some(step) = self.steps.borrow_mut().get_mut(index) {
             // A clamped wait stays one: it says more than "applied".
+            if fate == Fate::Revoked && !self.rules.stands(&step.planned.token) {
+                self.acting.end(step.planned.token.index);
+            }
             if step.fate != Fate::Clamped || fate != Fate::Applied {
                 step.fate = fate;
             }

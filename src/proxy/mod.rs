@@ -5,6 +5,7 @@
 //! process, and closing one of several loses what waits in its queue.
 
 mod accept;
+mod acting;
 mod activity;
 mod bind;
 mod call;

@@ -59,7 +59,9 @@ impl Tap {
         }
         if call.is_touched() {
             let touched = counters.touched();
-            self.gaps.iter().for_each(|gap| touched.token_gap(*gap));
+            for gap in &self.gaps {
+                touched.token_gap(*gap);
+            }
         }
         call.units = self.units;
         call.tokens = self.tokens;

@@ -31,6 +31,8 @@ pub struct Scrape {
     pub generation: u64,
     pub reloads_ok: u64,
     pub reloads_failed: u64,
+    pub audit_written: u64,
+    pub audit_unwritten: u64,
     pub decisions_written: u64,
     pub decisions_dropped: u64,
     /// Absent where no traces are wanted.

@@ -64,6 +64,8 @@ fn scrape() -> Scrape {
         generation: 3,
         reloads_ok: 2,
         reloads_failed: 1,
+        audit_written: 7,
+        audit_unwritten: 8,
         decisions_written: 5,
         decisions_dropped: 6,
         spans: Some(SpanFigures {

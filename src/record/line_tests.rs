@@ -227,3 +227,15 @@ fn a_clock_gone_mad_is_shown_at_the_end_of_time() {
     let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
     assert_eq!(rfc3339(far), "9999-12-31T23:59:59.999999Z");
 }
+
+#[test]
+fn a_note_says_when_and_what() {
+    let note = crate::record::NoteLine {
+        time: SystemTime::UNIX_EPOCH,
+        text: "deployed \"1.4.2\"".to_owned(),
+    };
+    assert_eq!(
+        String::from_utf8(to_text(&note)).unwrap(),
+        "{\"kind\":\"note\",\"time\":\"1970-01-01T00:00:00.000000Z\",\"text\":\"deployed \\\"1.4.2\\\"\"}\n"
+    );
+}

@@ -1,10 +1,12 @@
 //! What is told of each call. Records are lossy behind a bounded ring, with drops counted;
 //! counters and energy do not depend on them.
 
+mod audit;
 mod correlate;
 mod counters;
 mod energy;
 mod exposition;
+mod follow;
 mod line;
 pub mod logging;
 mod metrics;
@@ -31,9 +33,11 @@ use crate::model::Admission;
 use crate::rule::Verdict;
 
 pub use crate::histogram::{Bounds, Histogram};
+pub use audit::AuditStats;
 pub use counters::{CounterRegistry, SlotCounters, TouchedCounters, WorkerCounters};
 pub use energy::{EnergyClass, EnergyLine, EnergyTotals, OutcomeEnergy};
 pub use exposition::{ConditionFigures, DeniedFigures, RuleFigures, Scrape, TextFormat, expose};
+pub use follow::{Decision, Follower, Next};
 pub(crate) use line::rfc3339;
 pub use metrics::{
     ALERTS, Alert, METRICS, Metric, MetricKind, Panel, SUBJECTS, Subject, Unit, alert_rules,
@@ -84,6 +88,13 @@ pub struct Record {
     pub attempt: Option<u32>,
     /// Its place in a trace, where it has a span.
     pub trace: Option<TraceContext>,
+}
+
+impl Record {
+    /// Whether a fault acted on the call, or would have but for a dry run.
+    fn is_fired(&self) -> bool {
+        !self.effects.is_empty() || self.verdicts.iter().any(Verdict::would_fire)
+    }
 }
 
 /// What one planned effect did.

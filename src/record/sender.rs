@@ -7,6 +7,7 @@ use std::thread::Thread;
 
 use rtrb::Producer;
 
+use crate::record::follow::Following;
 use crate::record::{DecisionLevel, EnergyLine, NoteLine, Record, Tracer};
 
 /// What decides whether a call is told of; known without building its [`Record`].
@@ -23,7 +24,7 @@ pub struct Facts {
 /// One thing to be told.
 #[derive(Debug)]
 pub(crate) enum Line {
-    /// A call, and whether the log tells of it; else its span alone is wanted.
+    /// A call, and whether the log tells of it; else its span is wanted, or somebody follows.
     Call(Box<Record>, bool),
     Energy(Box<EnergyLine>),
     Note(Box<NoteLine>),
@@ -35,7 +36,7 @@ pub(crate) enum Line {
 pub struct RecordSender {
     level: DecisionLevel,
     tracer: Option<Tracer>,
-    /// Absent where neither log nor traces are wanted.
+    /// Absent where nobody can ever be told.
     ring: Option<Ring>,
 }
 
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) dropped: AtomicU64,
     /// The writer found nothing for a while and waits to be woken.
     pub(crate) asleep: AtomicBool,
+    pub(crate) follow: Following,
 }
 
 impl RecordSender {
@@ -95,13 +97,20 @@ impl RecordSender {
         self.tracer.as_ref()
     }
 
-    /// Whether the log tells of a call. Build a [`Record`] only then, or where the call has a span.
+    /// Whether the log tells of a call. Build a [`Record`] only then, or where the call has a span
+    /// or is followed.
     pub fn wants(&self, facts: Facts) -> bool {
         self.level.wants(facts)
     }
 
+    /// Whether somebody follows the calls on which a fault acts, and this is one.
+    pub fn is_followed(&self, facts: Facts) -> bool {
+        let ring = self.ring.as_ref();
+        facts.fired && ring.is_some_and(|it| it.shared.follow.any())
+    }
+
     /// Hands a call to the writer, or drops it and counts the drop where the ring is full. Without
-    /// `log` only its span is told.
+    /// `log` only its span is told, and who follows.
     pub fn send(&self, record: Record, log: bool) {
         if let Some(ring) = &self.ring {
             ring.push(Line::Call(Box::new(record), log));
@@ -111,14 +120,18 @@ impl RecordSender {
     /// Hands over figures of a call. They are written after the call's own line, and only if
     /// that is written.
     pub fn send_energy(&self, line: EnergyLine) {
-        if let Some(ring) = &self.ring {
+        if let Some(ring) = &self.ring
+            && self.level != DecisionLevel::Off
+        {
             ring.push(Line::Energy(Box::new(line)));
         }
     }
 
     /// Hands over a note, which is written whatever calls are told of.
     pub fn send_note(&self, line: NoteLine) {
-        if let Some(ring) = &self.ring {
+        if let Some(ring) = &self.ring
+            && self.level != DecisionLevel::Off
+        {
             ring.push(Line::Note(Box::new(line)));
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rtrb::{Consumer, RingBuffer};
 
 use crate::record::correlate::Correlator;
+use crate::record::follow::Follower;
 use crate::record::line::render;
 use crate::record::sender::{Line, Shared};
 use crate::record::sink::{Flushed, Sink, probe};
@@ -33,7 +34,7 @@ pub struct DecisionLog {
     level: DecisionLevel,
     traces: Option<Traces>,
     shared: Arc<Shared>,
-    /// Absent where the level is `off` and there are no traces.
+    /// Absent once it is closed.
     writer: Option<Handle>,
 }
 
@@ -60,6 +61,12 @@ pub struct LogStats {
 }
 
 impl LogStats {
+    /// Follows the calls that the log tells of and those on which a fault acted, from now on.
+    /// `None` where too many do already.
+    pub fn follow(&self) -> Option<Follower> {
+        Follower::new(&self.shared)
+    }
+
     /// Lines that reached the file.
     pub fn written(&self) -> u64 {
         self.shared.written.load(Ordering::Relaxed)
@@ -114,17 +121,13 @@ impl DecisionLog {
     fn begin(settings: &LogSettings, traces: Option<Traces>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let level = settings.decisions;
-        let wanted = level != DecisionLevel::Off || traces.is_some();
-        let writer = if wanted {
-            Some(spawn(settings, traces.clone(), Arc::clone(&shared))?)
-        } else {
-            None
-        };
+        // Also where the level is `off`: somebody may follow.
+        let writer = spawn(settings, traces.clone(), Arc::clone(&shared))?;
         Ok(Self {
             level,
             traces,
             shared,
-            writer,
+            writer: Some(writer),
         })
     }
 
@@ -298,13 +301,20 @@ impl Writer {
                     traces.spans.send(&record, context);
                     traces.exemplars.note(&record, context);
                 }
+                let id = record.id;
+                let follows = self.shared.follow.any() && (log || record.is_fired());
+                if !log && !follows {
+                    return;
+                }
+                render(&mut self.text, &*record);
+                if follows {
+                    self.shared.follow.tell(*record, &self.text);
+                }
                 if !log {
                     return;
                 }
-                let pending = self.correlator.call(record.id);
-                render(&mut self.text, &*record);
                 self.write();
-                if let Some(energy) = pending {
+                if let Some(energy) = self.correlator.call(id) {
                     render(&mut self.text, &*energy);
                     self.write();
                 }

@@ -8,8 +8,17 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::call::{Description, Outcome};
+use crate::effect::RuleToken;
 use crate::error::Origin;
-use crate::record::{EnergyLine, Facts, Record, Timing};
+use crate::record::{EnergyLine, Facts, Follower, Next, Record, Timing};
+use crate::rule::{Denied, Verdict, VerdictKind};
+
+/// A fault acted on a call.
+const FIRED: Facts = Facts {
+    call: 0,
+    selected: true,
+    fired: true,
+};
 
 use super::*;
 
@@ -39,6 +48,24 @@ fn record(id: u64) -> Record {
         tokens: 0,
         attempt: None,
         trace: None,
+    }
+}
+
+/// A call on which a fault would have acted but for a dry run.
+fn fired(id: u64) -> Record {
+    let token = RuleToken {
+        rule: "slow".into(),
+        index: 0,
+        epoch: 0,
+    };
+    let verdict = Verdict {
+        token,
+        draw: None,
+        kind: VerdictKind::Denied(Denied::DryRun),
+    };
+    Record {
+        verdicts: vec![verdict],
+        ..record(id)
     }
 }
 
@@ -132,20 +159,95 @@ fn a_log_that_stands_still_holds_no_sender_and_loses_nothing_silently() {
 }
 
 #[test]
-fn off_wants_nothing_and_starts_no_thread() {
+fn off_wants_nothing_and_writes_nothing() {
     let dir = tempdir().unwrap();
     let file = dir.path().join("log");
     let log = log(&file, DecisionLevel::Off);
-    assert!(log.writer.is_none());
     let sender = log.sender();
-    assert!(!sender.wants(Facts {
-        call: 1,
-        selected: true,
-        fired: true
-    }));
-    sender.send(record(1), true);
+    assert!(!sender.wants(FIRED) && !sender.is_followed(FIRED));
+    sender.send(record(1), false);
+    sender.send_energy(EnergyLine::default());
     log.close();
     assert!(!file.exists());
+}
+
+/// The calls that a follower has been told of, and how many were lost on the way, up to `last`.
+fn followed(follower: &mut Follower, last: u64) -> (Vec<u64>, u64) {
+    let (mut calls, mut missed) = (Vec::new(), 0);
+    for _ in 0..2000 {
+        match follower.waiting() {
+            Some(Next::Decision(it)) => {
+                let line: Value = serde_json::from_str(&it.line).unwrap();
+                assert_eq!(line["call"], it.record.id);
+                calls.push(it.record.id);
+                if it.record.id == last {
+                    return (calls, missed);
+                }
+            }
+            Some(Next::Missed(count)) => missed += count,
+            None => thread::sleep(ROUND),
+        }
+    }
+    panic!("only {calls:?}");
+}
+
+#[test]
+fn who_follows_is_told_of_fired_calls_whatever_the_log_tells() {
+    let dir = tempdir().unwrap();
+    for (level, logged) in [(DecisionLevel::Off, 0), (DecisionLevel::All, 2)] {
+        let file = dir.path().join(format!("{level:?}"));
+        let log = log(&file, level);
+        let sender = log.sender();
+        let mut follower = log.stats().follow().unwrap();
+        assert!(sender.is_followed(FIRED) && !sender.is_followed(Facts::default()));
+        let log_wants = sender.wants(FIRED);
+        assert_eq!(log_wants, level == DecisionLevel::All);
+        sender.send(fired(1), log_wants);
+        // A call that only has a span is nobody else's business.
+        sender.send(record(7), false);
+        sender.send(fired(2), log_wants);
+        assert_eq!(followed(&mut follower, 2), (vec![1, 2], 0));
+        drop(follower);
+        assert!(!sender.is_followed(FIRED));
+        log.close();
+        let written = fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(written.lines().count(), logged, "{level:?}");
+    }
+}
+
+#[test]
+fn who_follows_too_slowly_is_told_how_much_was_missed_and_holds_nobody() {
+    let dir = tempdir().unwrap();
+    let log = log(&dir.path().join("log"), DecisionLevel::Off);
+    let sender = log.sender();
+    let mut slow = log.stats().follow().unwrap();
+    let mut quick = log.stats().follow().unwrap();
+    let mut seen = Vec::new();
+    for round in 0..5 {
+        for id in round * 1000..(round + 1) * 1000 {
+            sender.send(fired(id), false);
+        }
+        let (calls, missed) = followed(&mut quick, round * 1000 + 999);
+        assert_eq!(missed, 0);
+        seen.extend(calls);
+    }
+    assert_eq!(seen, (0..5000).collect::<Vec<_>>());
+    let (calls, missed) = followed(&mut slow, 4999);
+    assert_eq!(calls.len() as u64 + missed, 5000);
+    assert_eq!(calls.last(), Some(&4999));
+    assert!(missed > 3000, "{missed}");
+    assert_eq!(log.stats().dropped(), 0);
+}
+
+#[test]
+fn only_so_many_may_follow() {
+    let dir = tempdir().unwrap();
+    let log = log(&dir.path().join("log"), DecisionLevel::Off);
+    let stats = log.stats();
+    let mut followers: Vec<_> = std::iter::from_fn(|| stats.follow()).take(100).collect();
+    assert_eq!(followers.len(), 32);
+    followers.pop();
+    assert!(stats.follow().is_some());
 }
 
 #[test]

@@ -4,8 +4,10 @@
 //! Nothing here reads files: whoever resolves the configuration hands over what they hold.
 
 mod client;
+mod der;
 mod hello;
 mod material;
+mod names;
 mod reason;
 mod server;
 mod stream;
@@ -18,6 +20,7 @@ use rustls::crypto::{CryptoProvider, ring};
 pub use client::{ClientTls, Trust, server_name};
 pub use hello::{Hello, HelloReader};
 pub use material::{Authorities, Identity, MaterialError};
+pub use names::names;
 pub use reason::reason;
 pub use server::{Clients, ServerTls};
 pub use stream::TlsStream;

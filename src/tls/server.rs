@@ -103,11 +103,14 @@ impl ServerTls {
         config.session_storage = Arc::clone(&previous.config.session_storage);
     }
 
+    /// For connections that are no [`Socket`]s of a worker's.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
     /// Does the handshake of a connection that was accepted.
     pub async fn accept(&self, socket: Socket) -> io::Result<TlsStream> {
-        let accepted = TlsAcceptor::from(Arc::clone(&self.config))
-            .accept(socket)
-            .await?;
+        let accepted = self.acceptor().accept(socket).await?;
         Ok(TlsStream::of_client(accepted))
     }
 }

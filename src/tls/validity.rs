@@ -2,53 +2,18 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const SEQUENCE: u8 = 0x30;
-/// `[0]`, the version, which the first ones do not have.
-const VERSION: u8 = 0xa0;
+use crate::tls::der::{SEQUENCE, after_issuer, element, expect};
+
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// The end of a certificate's validity (RFC 5280 §4.1.2.5). `None` where it cannot be read.
 pub fn not_after(certificate: &[u8]) -> Option<SystemTime> {
-    let (certificate, _) = expect(certificate, SEQUENCE)?;
-    let (body, _) = expect(certificate, SEQUENCE)?;
-    let mut rest = body;
-    if rest.first() == Some(&VERSION) {
-        (_, _, rest) = element(rest)?;
-    }
-    // Serial number, signature algorithm, issuer.
-    for _ in 0..3 {
-        (_, _, rest) = element(rest)?;
-    }
-    let (validity, _) = expect(rest, SEQUENCE)?;
+    let (validity, _) = expect(after_issuer(certificate)?, SEQUENCE)?;
     let (_, _, end) = element(validity)?;
     let (kind, end, _) = element(end)?;
     let seconds = seconds(kind, std::str::from_utf8(end).ok()?)?;
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-}
-
-fn expect(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
-    let (tag, content, rest) = element(bytes)?;
-    (tag == wanted).then_some((content, rest))
-}
-
-/// One element of DER: its tag, its content, and what follows it.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (tag, bytes) = bytes.split_first()?;
-    let (first, mut bytes) = bytes.split_first()?;
-    let mut length = usize::from(*first);
-    if length >= 0x80 {
-        let digits;
-        (digits, bytes) = bytes.split_at_checked(length & 0x7f)?;
-        if digits.is_empty() || digits.len() > 4 {
-            return None;
-        }
-        length = digits
-            .iter()
-            .fold(0, |sum, digit| sum << 8 | usize::from(*digit));
-    }
-    let (content, rest) = bytes.split_at_checked(length)?;
-    Some((*tag, content, rest))
 }
 
 /// Seconds since 1970 of `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`.

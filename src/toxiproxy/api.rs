@@ -210,3 +210,16 @@ fn moved(location: &str) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_off_is_told_as_go_tells_it() {
+        let response = timed_out();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // As it was seen in logs of Toxiproxy.
+        assert_eq!(TIMED_OUT.len(), 77);
+    }
+}

@@ -41,14 +41,15 @@ impl RequestIds {
 
 /// Base 32 with the digits of RFC 4648 §7, in lower case; the last digit has one bit alone.
 fn encode(bytes: [u8; 12]) -> String {
-    let bits = bytes
+    let whole = bytes
         .iter()
-        .fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte))
-        << 4;
-    (0..20)
-        .rev()
-        .map(|digit| char::from(DIGITS[(bits >> (digit * 5)) as usize & 31]))
-        .collect()
+        .fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+    let digit = |place: u32| {
+        let value = ((whole << 4) >> (place * 5)) & 31;
+        // Five bits are always the index of a digit.
+        usize::try_from(value).map_or('0', |index| char::from(DIGITS[index]))
+    };
+    (0..20).rev().map(digit).collect()
 }
 
 #[cfg(test)]

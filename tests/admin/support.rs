@@ -2,22 +2,24 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use globset::GlobSet;
-use hormesis::admin::{Admin, AdminAddress, AdminThread};
+use hormesis::admin::{Admin, AdminAddress, AdminThread, TokenFolders, token_entry};
 use hormesis::control::Handle;
 use hormesis::live::Live;
 use hormesis::measure::Counting;
 use hormesis::record::{CounterRegistry, DecisionLevel, DecisionLog, LogSettings};
 use hormesis::rule::RuleSet;
 use hormesis::snapshot::{
-    AdminBind, Bind, HeadPolicy, Limits, ListenerSpec, Observe, ProtocolSpec, Safety, Snapshot,
+    AdminBind, AdminSettings, Bind, HeadPolicy, Limits, ListenerSpec, Observe, ProtocolSpec,
+    Safety, Snapshot,
 };
 use hormesis::units::Seed;
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Long enough for a machine under load; only a hang reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,6 +61,10 @@ fn snapshot() -> Arc<Snapshot> {
 }
 
 pub(crate) fn handle(state_dir: Option<&Path>) -> Handle {
+    handle_and_log(state_dir).0
+}
+
+fn handle_and_log(state_dir: Option<&Path>) -> (Handle, DecisionLog) {
     let log = DecisionLog::start(&LogSettings {
         decisions: DecisionLevel::Off,
         ..LogSettings::default()
@@ -67,7 +73,21 @@ pub(crate) fn handle(state_dir: Option<&Path>) -> Handle {
     let live = Arc::new(Live::new(snapshot()));
     let handle = Handle::new(live, CounterRegistry::default(), log.stats(), state_dir).unwrap();
     handle.listener_bound("chat", "127.0.0.1:4242");
-    handle
+    (handle, log)
+}
+
+/// An admin listener as nothing but its address is configured.
+pub(crate) fn settings(bind: AdminBind) -> AdminSettings {
+    AdminSettings {
+        bind,
+        audit: None,
+        token_file: None,
+        access: Arc::default(),
+    }
+}
+
+pub(crate) fn loopback() -> AdminSettings {
+    settings(AdminBind::Tcp("127.0.0.1:0".parse().unwrap()))
 }
 
 /// A served admin API and health listener; stopped when dropped.
@@ -75,23 +95,36 @@ pub(crate) struct Served {
     pub(crate) handle: Handle,
     pub(crate) admin: SocketAddr,
     pub(crate) health: SocketAddr,
+    runtime: TempDir,
+    log: DecisionLog,
     thread: Option<AdminThread>,
 }
 
 impl Served {
     pub(crate) fn start(state_dir: Option<&Path>) -> Self {
-        let loopback = "127.0.0.1:0".parse().unwrap();
-        let admin = Admin::bind(&AdminBind::Tcp(loopback), Some(loopback)).unwrap();
+        Self::with(&loopback(), state_dir)
+    }
+
+    pub(crate) fn with(settings: &AdminSettings, state_dir: Option<&Path>) -> Self {
+        let health = "127.0.0.1:0".parse().unwrap();
+        let admin = Admin::bind(settings, Some(health)).unwrap();
         let address = |address: Option<&AdminAddress>| match address {
             Some(AdminAddress::Tcp(address)) => *address,
             other => panic!("{other:?}"),
         };
-        let handle = handle(state_dir);
+        let (handle, log) = handle_and_log(state_dir);
+        let runtime = tempfile::tempdir().unwrap();
+        let folders = TokenFolders {
+            state_dir: state_dir.map(Path::to_owned),
+            runtime: Some(runtime.path().join("hormesis")),
+        };
         Self {
             handle: handle.clone(),
             admin: address(admin.address()),
             health: address(admin.health_address()),
-            thread: Some(admin.start(handle).unwrap()),
+            thread: Some(admin.start(handle, &folders).unwrap()),
+            runtime,
+            log,
         }
     }
 
@@ -108,13 +141,34 @@ impl Served {
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path}"), &[], b"")
     }
+
+    /// What a worker's records go to.
+    pub(crate) fn log(&self) -> &DecisionLog {
+        &self.log
+    }
+
+    /// Where the command line looks for the token.
+    pub(crate) fn token_entry(&self) -> PathBuf {
+        let address = AdminAddress::Tcp(self.admin);
+        token_entry(&self.runtime.path().join("hormesis"), &address)
+    }
+
+    /// The header that the command line would send.
+    pub(crate) fn bearer(&self) -> String {
+        let token = std::fs::read_to_string(self.token_entry()).unwrap();
+        format!("Authorization: Bearer {}", token.trim())
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.stop();
+        }
+    }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            thread.stop();
-        }
+        self.stop();
     }
 }
 
@@ -132,6 +186,11 @@ impl Answer {
             "{self:?}"
         );
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|it| it.split_once(": "));
+        lines.find(|(it, _)| *it == name).map(|(_, value)| value)
     }
 
     /// Asserts an error in the form that all errors have.

@@ -118,6 +118,8 @@ fn every_example_of_the_documentation_is_fine() {
     // The files that examples with TLS name.
     let pair = rcgen::generate_simple_self_signed(vec!["llm.internal".to_owned()]).unwrap();
     let (cert, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    // The one that callers who ask for faults must know.
+    let secret = "0123456789abcdef".to_owned();
     let mut wrong = Vec::new();
     let mut count = 0;
     for path in pages {
@@ -126,7 +128,12 @@ fn every_example_of_the_documentation_is_fine() {
             let example = block.split("```").next().unwrap();
             let sandbox = Sandbox::new();
             sandbox.write("hormesis.toml", completed(example));
-            for (name, text) in [("ca.pem", &cert), ("front.pem", &cert), ("front.key", &key)] {
+            for (name, text) in [
+                ("ca.pem", &cert),
+                ("front.pem", &cert),
+                ("front.key", &key),
+                ("caller.secret", &secret),
+            ] {
                 sandbox.write(name, text);
             }
             let told = sandbox.run(&["check", "hormesis.toml"]);

@@ -38,8 +38,17 @@ fn probe(sidecar: &Running, text: &str) -> Option<f64> {
     sidecar.handle.probe(&expression).unwrap().value
 }
 
+/// A call is counted when it has ended, which is after its answer was read. Waits until so many that
+/// ended by themselves are.
+#[track_caller]
+fn counted(sidecar: &Running, calls: u64) {
+    let expression: Expression = "error_rate over 5m".parse().unwrap();
+    eventually("all calls are counted", || {
+        sidecar.handle.probe(&expression).unwrap().of == calls
+    });
+}
+
 #[test]
-#[expect(clippy::print_stdout, reason = "how long it took is of interest")]
 fn real_errors_stop_all_faults_and_what_waits_goes_on() {
     let upstream = upstream();
     let sidecar = Sidecar::to(upstream.address)
@@ -97,6 +106,7 @@ fn injected_errors_stop_nothing_and_hide_no_real_ones() {
     for _ in 0..200 {
         assert_eq!(ask(&mut client, "/hurt"), 503);
     }
+    counted(&sidecar, 30);
     sidecar.handle.watch_conditions();
     assert_eq!(sidecar.handle.halted(), None);
     let condition = &sidecar.handle.conditions()[0];
@@ -104,6 +114,7 @@ fn injected_errors_stop_nothing_and_hide_no_real_ones() {
     assert_eq!(condition.breached, Some(false));
 
     ask_often(&sidecar, "/bad", 15);
+    counted(&sidecar, 45);
     sidecar.handle.watch_conditions();
     // A third of those that ended by themselves, a sixteenth of all.
     let reason = sidecar.handle.halted().unwrap().reason;
@@ -118,7 +129,10 @@ fn counting_all_counts_what_faults_do() {
         .fault("abort = { status = 503 }")
         .start();
     ask_often(&sidecar, "/", 30);
-    sidecar.handle.watch_conditions();
+    eventually("halted", || {
+        sidecar.handle.watch_conditions();
+        sidecar.handle.halted().is_some()
+    });
     assert!(sidecar.handle.halted().is_some());
 }
 
@@ -131,6 +145,7 @@ fn times_are_those_of_calls_that_no_fault_touched() {
     ask_often(&sidecar, "/", 40);
     ask_often(&sidecar, "/slow", 20);
     ask_often(&sidecar, "/bad", 10);
+    counted(&sidecar, 70);
     let effect = sidecar
         .handle
         .effect("r1", Duration::from_secs(60))
@@ -151,6 +166,7 @@ fn a_condition_that_a_reload_brings_looks_back_too() {
     let upstream = upstream();
     let sidecar = Sidecar::to(upstream.address).start();
     ask_often(&sidecar, "/bad", 30);
+    counted(&sidecar, 30);
     sidecar.handle.watch_conditions();
     assert_eq!(sidecar.handle.halted(), None);
     let again = Sidecar::to(upstream.address).with(CONDITION);

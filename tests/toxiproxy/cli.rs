@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use tempfile::TempDir;
+
 use crate::server::{Server, called_as};
 
 /// Runs a command to its end: exit code, standard output, standard error.
@@ -16,89 +18,92 @@ fn run(command: &mut Command) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-#[test]
-fn the_command_line_reads_like_the_original() {
-    let server = Server::toxiproxy(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    let cli = |words: &[&str]| {
-        let mut command = called_as("toxiproxy-cli", folder.path());
-        command.env("TOXIPROXY_URL", format!("http://{}", server.address));
-        run(command.args(words))
-    };
-    let fine = |words: &[&str]| {
-        let (code, out, err) = cli(words);
-        assert_eq!((code, &*err), (0, ""), "{words:?}");
-        out
-    };
-    assert_eq!(fine(&["list"]), "");
-    let create = ["create", "-l", "localhost:0", "--upstream=localhost:1", "a"];
-    assert_eq!(fine(&create), "Created new proxy a\n");
-    let (code, _, err) = cli(&create);
-    let told = "Failed to create proxy: create: HTTP 409: proxy already exists\n";
-    assert_eq!((code, &*err), (1, told));
+/// `toxiproxy-cli` by its own name, towards one server.
+struct Cli {
+    server: Server,
+    folder: TempDir,
+}
 
-    let add = [
-        "toxic",
-        "add",
-        "-t",
-        "latency",
-        "-a",
-        "latency=5000000",
-        "a",
-    ];
-    let added = "Added downstream latency toxic 'latency_downstream' on proxy 'a'\n";
-    assert_eq!(fine(&add), added);
-    let add = [
-        "t",
-        "a",
-        "-type",
-        "bandwidth",
-        "-tox",
-        "0.5",
-        "-n",
-        "b",
-        "-u",
-        "-a=rate=7",
-        "a",
-    ];
+impl Cli {
+    fn new() -> Self {
+        Self {
+            server: Server::toxiproxy(&[]),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn run(&self, words: &str) -> (i32, String, String) {
+        let mut command = called_as("toxiproxy-cli", self.folder.path());
+        command.env("TOXIPROXY_URL", format!("http://{}", self.server.address));
+        run(command.args(words.split(' ')))
+    }
+
+    fn fine(&self, words: &str) -> String {
+        let (code, out, err) = self.run(words);
+        assert_eq!((code, &*err), (0, ""), "{words}");
+        out
+    }
+
+    fn wrong(&self, words: &str) -> String {
+        let (code, out, err) = self.run(words);
+        assert_eq!((code, &*out), (1, ""), "{words}");
+        err
+    }
+}
+
+#[test]
+fn commands_on_proxies_read_like_the_originals() {
+    let cli = Cli::new();
+    assert_eq!(cli.fine("list"), "");
+    let create = "create -l localhost:0 --upstream=localhost:1 a";
+    assert_eq!(cli.fine(create), "Created new proxy a\n");
     assert_eq!(
-        fine(&add),
+        cli.wrong(create),
+        "Failed to create proxy: create: HTTP 409: proxy already exists\n"
+    );
+    let listed = cli.fine("ls");
+    assert!(listed.starts_with("a\t127.0.0.1:"), "{listed}");
+    assert!(listed.ends_with("\tlocalhost:1\tenabled\t0\n"), "{listed}");
+    assert_eq!(cli.fine("toggle a"), "Proxy a is now disabled\n");
+    assert_eq!(cli.fine("tog a"), "Proxy a is now enabled\n");
+    assert_eq!(cli.fine("delete a"), "Deleted proxy a\n");
+    assert_eq!(
+        cli.wrong("toggle a"),
+        "Failed to retrieve proxy a: HTTP 404: proxy not found\n"
+    );
+}
+
+#[test]
+fn commands_on_toxics_read_like_the_originals() {
+    let cli = Cli::new();
+    cli.fine("create -l localhost:0 -u localhost:1 a");
+    assert_eq!(
+        cli.fine("toxic add -t latency -a latency=5000000 a"),
+        "Added downstream latency toxic 'latency_downstream' on proxy 'a'\n"
+    );
+    assert_eq!(
+        cli.fine("t a -type bandwidth -tox 0.5 -n b -u -a=rate=7 a"),
         "Added upstream bandwidth toxic 'b' on proxy 'a'\n"
     );
     assert_eq!(
-        fine(&["inspect", "a"]),
+        cli.fine("inspect a"),
         "b\ttype=bandwidth\tstream=upstream\ttoxicity=0.50\tattributes=[\trate=7\t]\n\
          latency_downstream\ttype=latency\tstream=downstream\ttoxicity=1.00\tattributes=[\tjitter=0\tlatency=5e+06\t]\n"
     );
-    let update = [
-        "toxic",
-        "update",
-        "-n",
-        "b",
-        "-tox=0.1",
-        "--attribute",
-        "rate=9",
-        "a",
-    ];
-    assert_eq!(fine(&update), "Updated toxic 'b' on proxy 'a'\n");
-    assert!(fine(&["inspect", "a"]).contains("toxicity=0.10\tattributes=[\trate=9\t]"));
     assert_eq!(
-        fine(&["toxic", "delete", "-n", "b", "a"]),
+        cli.fine("toxic update -n b -tox=0.1 --attribute rate=9 a"),
+        "Updated toxic 'b' on proxy 'a'\n"
+    );
+    let inspected = cli.fine("inspect a");
+    assert!(inspected.contains("toxicity=0.10\tattributes=[\trate=9\t]"));
+    assert_eq!(
+        cli.fine("toxic delete -n b a"),
         "Removed toxic 'b' on proxy 'a'\n"
     );
-    let (code, _, err) = cli(&["toxic", "remove", "-n", "b", "a"]);
-    let told = "Failed to remove toxic: failed to remove toxic 'b' from proxy 'a': HTTP 404: toxic not found\n";
-    assert_eq!((code, &*err), (1, told));
-
-    let listed = fine(&["ls"]);
-    assert!(listed.starts_with("a\t127.0.0.1:"), "{listed}");
-    assert!(listed.ends_with("\tlocalhost:1\tenabled\t1\n"), "{listed}");
-    assert_eq!(fine(&["toggle", "a"]), "Proxy a is now disabled\n");
-    assert_eq!(fine(&["tog", "a"]), "Proxy a is now enabled\n");
-    assert_eq!(fine(&["delete", "a"]), "Deleted proxy a\n");
-    let (code, _, err) = cli(&["toggle", "a"]);
-    let told = "Failed to retrieve proxy a: HTTP 404: proxy not found\n";
-    assert_eq!((code, &*err), (1, told));
+    assert_eq!(
+        cli.wrong("toxic remove -n b a"),
+        "Failed to remove toxic: failed to remove toxic 'b' from proxy 'a': HTTP 404: toxic not found\n"
+    );
 }
 
 #[test]
@@ -171,7 +176,7 @@ fn proxies_of_a_file_are_there_before_the_first_answer() {
     let listed = server.get("/proxies").json();
     assert_eq!(listed["a"]["enabled"], true);
     assert_eq!(listed["b"]["enabled"], false);
-    assert!(server.log().contains("Populated proxies from file"));
+    server.wait_for_log("Populated proxies from file");
     assert_eq!(server.terminate(), Some(0));
 }
 
@@ -186,7 +191,7 @@ fn a_file_that_cannot_be_read_only_logs() {
     ] {
         let server = Server::toxiproxy(&["-config", file]);
         assert_eq!(server.get("/proxies").body, "{}");
-        assert!(server.log().contains(said), "{}", server.log());
+        server.wait_for_log(said);
     }
 }
 

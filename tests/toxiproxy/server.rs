@@ -1,5 +1,6 @@
 //! A running server, and a client that says exactly what it is told to.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// Long enough for a machine under load; only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -85,8 +87,17 @@ impl Server {
         }
     }
 
-    pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+    /// Waits until its log says this. It is written beside the answers, and may come after them.
+    pub(crate) fn wait_for_log(&self, said: &str) {
+        let started = Instant::now();
+        loop {
+            let log = self.log.lock().unwrap().clone();
+            if log.contains(said) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "no {said:?} in {log}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -109,7 +120,7 @@ impl Server {
             body.len()
         );
         for (name, value) in fields {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -1,7 +1,9 @@
 //! What can be asked: one file a resource, entered in [`all`].
 
 mod config;
+mod decisions;
 mod effect;
+mod energy;
 mod halt;
 mod health;
 mod leases;
@@ -14,13 +16,17 @@ mod status;
 
 // What the routes take and give, for clients.
 pub use config::{ReloadAnswer, ShownConfig};
+pub use decisions::DecisionFilter;
 pub use effect::{EffectAnswer, EffectFigures, EffectQuery};
+pub use energy::{EnergyAnswer, Grouping};
 pub use halt::{HaltAnswer, HaltOrder, Nothing};
 pub use health::{Condition, Health};
 pub use leases::{Lease, LeaseOrder, Leases};
 pub use notes::{NoteOrder, Notes};
 pub use probes::{Probe, ProbeQuery, ProbeStatus, ProbeValue};
 pub use rules::{ArmOrder, Rule, RuleSource, Rules};
+
+use std::sync::Arc;
 
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -29,7 +35,8 @@ use utoipa_axum::routes;
 
 use crate::admin::answer::Refusal;
 use crate::admin::api::{Api, Scope};
-use crate::admin::guard::{Access, guard};
+use crate::admin::guard::guard_health;
+use crate::admin::keeper::{Keeper, keep};
 use crate::control::Handle;
 
 /// Every route of the admin listener, and the scope that each needs.
@@ -37,6 +44,8 @@ pub(super) fn all() -> Api {
     Api::new()
         .route(Scope::Read, routes!(config::config))
         .route(Scope::Config, routes!(config::reload))
+        .route(Scope::Read, routes!(decisions::decisions))
+        .route(Scope::Read, routes!(energy::energy))
         .route(Scope::Halt, routes!(halt::halt))
         .route(Scope::Write, routes!(halt::resume))
         .route(Scope::Open, routes!(health::healthz))
@@ -60,8 +69,9 @@ pub(super) fn all() -> Api {
 }
 
 /// The routes of the admin listener.
-pub(super) fn admin(handle: Handle, access: Access) -> Router {
-    guarded(all().router(handle), access)
+pub(super) fn admin(handle: Handle, keeper: Arc<Keeper>) -> Router {
+    // The keeper comes last, so that it stands before every route and both fallbacks.
+    whole(all().router(handle)).layer(middleware::from_fn_with_state(keeper, keep))
 }
 
 /// The routes of the health listener, which anybody may ask: nothing of rules and faults.
@@ -70,15 +80,13 @@ pub(super) fn health(handle: Handle) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(metrics::without_faults))
         .route("/readyz", get(health::readyz));
-    guarded(routes.with_state(handle), Access::Any)
+    whole(routes.with_state(handle)).layer(middleware::from_fn(guard_health))
 }
 
-fn guarded(routes: Router, access: Access) -> Router {
+fn whole(routes: Router) -> Router {
     routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        // Last, so that it stands before every route and both fallbacks.
-        .layer(middleware::from_fn_with_state(access, guard))
 }
 
 async fn no_such_route(uri: Uri) -> Refusal {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::flags::{Flag, FlagError, Given, parse, switch, value};
+use crate::admin::runtime_folder;
 use crate::app::Setup;
 use crate::cli::console::Console;
 use crate::cli::{Exit, UsageError, environment};
@@ -120,6 +121,7 @@ impl Options {
             source: Source::Once("Toxiproxy's server has no configuration to read again"),
             watched: Watched::default(),
             socket_names: None,
+            runtime: runtime_folder(&environment),
             log,
         };
         // Connections that are still open are dropped, which is as it should be.

@@ -66,7 +66,7 @@ impl Place<'_, '_> {
             help,
         } = mistake;
         self.located
-            .error_within(problems, path, text, span, message, help);
+            .error_within(problems, path, text, &span, message, help);
     }
 
     /// Warns of a condition on tokens that nobody reads.

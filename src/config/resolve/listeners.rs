@@ -14,6 +14,7 @@ use crate::config::safety::{glob_set, path_glob};
 use crate::config::tree::Located;
 use crate::config::{ForwardedConfig, ListenerConfig, ObserveConfig, Problems, ProfileConfig};
 use crate::snapshot::{HeadPolicy, ListenerSpec, Observe, ProtocolSpec, RouteSpec};
+use crate::tls::{ALPN_HTTP_1, ALPN_HTTP_2};
 
 /// What all listeners are resolved against.
 struct Around<'a> {
@@ -75,7 +76,11 @@ fn listener(
     let routes: Option<Vec<_>> = (0..config.routes.len())
         .map(|index| route(around, located, index, problems))
         .collect();
-    let tls = files.server(located, protocol, problems);
+    let alpn: &[&[u8]] = match protocol {
+        Some(ProtocolSpec::Http(..)) => &[ALPN_HTTP_2, ALPN_HTTP_1],
+        Some(ProtocolSpec::Tcp) | None => &[],
+    };
+    let tls = files.server(located, config.tls.as_ref(), alpn, problems);
     if let Some(protocol) = protocol {
         check_routes(located, protocol, problems);
     }

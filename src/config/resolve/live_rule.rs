@@ -87,8 +87,9 @@ fn resolve(
     let names = Names::new("listener", listeners.iter().map(|it| &*it.name), false);
     let listeners: Vec<_> = listeners.iter().map(Some).collect();
     refuse_masks(&located, problems);
+    let ttl = ttl(&located, safety, problems);
     let mut spec = resolve_one(&located, &names, &listeners, problems)?;
-    spec.ttl = Some(ttl(&located, safety, problems));
+    spec.ttl = Some(ttl);
     spec.source = RuleSource::Api { lease };
     Some(spec)
 }

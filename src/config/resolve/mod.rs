@@ -1,6 +1,7 @@
 //! From a document to what the sidecar runs on: names become indices, texts become addresses, and
 //! what only shows when sections are seen together is checked.
 
+mod admin;
 mod binds;
 mod conditions;
 mod listeners;
@@ -73,7 +74,7 @@ fn compile(
     let safety = settings::safety(document, inputs, problems);
     let limits = settings::limits(document, problems);
     let specs = rules::resolve(document, &listeners, problems);
-    let settings = settings::resolve(document, &upstreams, &mut binds, problems);
+    let settings = settings::resolve(document, &upstreams, &mut binds, &mut files, problems);
     let idle = document.listeners.is_empty() && document.toxiproxy.is_none();
     if idle && !document.partial && !problems.has_errors() {
         problems.push(Problem {

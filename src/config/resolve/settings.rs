@@ -2,22 +2,20 @@
 
 use std::path::Path;
 
+use super::admin;
 use super::binds::Binds;
 use super::conditions;
+use super::tls::Files;
 use super::upstreams::Upstream;
 use crate::config::admin::parse_health;
 use crate::config::document::Document;
 use crate::config::safety::{glob_set, path_glob};
 use crate::config::toxiproxy::{parse_pattern, parse_toxiproxy};
 use crate::config::tree::Located;
-use crate::config::{
-    AdminConfig, EnergyConfig, Inputs, LogConfig, PeerLimitsConfig, Problems, SafetyConfig,
-    parse_admin,
-};
+use crate::config::{EnergyConfig, Inputs, LogConfig, PeerLimitsConfig, Problems, SafetyConfig};
 use crate::http1::MAX_FIELDS;
 use crate::snapshot::{
-    AdminBind, Bind, EnergySettings, Limits, LogSettings, Safety, SettingPlace, Settings,
-    ToxiproxySettings,
+    Bind, EnergySettings, Limits, LogSettings, Safety, SettingPlace, Settings, ToxiproxySettings,
 };
 use crate::units::Span;
 
@@ -139,9 +137,10 @@ pub(super) fn resolve(
     document: &Document<'_>,
     upstreams: &[Upstream],
     binds: &mut Binds,
+    files: &mut Files,
     problems: &mut Problems,
 ) -> Option<Settings> {
-    let admin = admin(document, binds, problems);
+    let admin = admin::resolve(document, binds, files, problems);
     let health = health(document, binds, problems);
     let toxiproxy = toxiproxy(document, binds, problems);
     workers(document, problems);
@@ -154,7 +153,9 @@ pub(super) fn resolve(
     }
     let log = document.log.as_ref();
     let log_place = place(log, "file");
-    log_folder(document, problems);
+    if let Some((located, file)) = log.and_then(|it| Some((it, it.value.file.as_deref()?))) {
+        log_folder(located, "file", file, problems);
+    }
     Some(Settings {
         workers: document.workers.as_ref().map(|it| it.value),
         state_dir: document.state_dir.as_ref().map(|it| it.value.clone()),
@@ -184,45 +185,20 @@ fn place<T>(section: Option<&Located<'_, T>>, path: &str) -> SettingPlace {
 
 /// The sidecar makes the file and not the folder. Only a warning: a configuration may be checked
 /// elsewhere than it is run.
-fn log_folder(document: &Document<'_>, problems: &mut Problems) {
-    let Some(located) = &document.log else { return };
-    let folder = located.value.file.as_deref().and_then(Path::parent);
-    if let Some(folder) = folder
+pub(super) fn log_folder<T>(
+    located: &Located<'_, T>,
+    key: &str,
+    file: &Path,
+    problems: &mut Problems,
+) {
+    if let Some(folder) = file.parent()
         && !folder.as_os_str().is_empty()
         && !folder.is_dir()
     {
         let message = format!("there is no folder {}: `run` would fail", folder.display());
         let help = format!("mkdir -p {}", folder.display());
-        problems.warning(Some(located.node.place("file")), message, help);
+        problems.warning(Some(located.node.place(key)), message, help);
     }
-}
-
-fn admin(document: &Document<'_>, binds: &mut Binds, problems: &mut Problems) -> Option<AdminBind> {
-    let Some(located) = &document.admin else {
-        let bind = parse_admin(&AdminConfig::default().bind).ok()?;
-        if let AdminBind::Tcp(address) = bind {
-            let help = "give the admin listener another: `[admin] bind = …`, or `off`";
-            binds.add_default(&Bind::Tcp(address), "the admin listener", help, problems);
-        }
-        return Some(bind);
-    };
-    let bind = match parse_admin(&located.value.bind) {
-        Ok(bind) => bind,
-        Err(error) => {
-            located.error(problems, "bind", error.message, error.help);
-            return None;
-        }
-    };
-    let taken = match &bind {
-        AdminBind::Off => None,
-        AdminBind::Tcp(address) => Some(Bind::Tcp(*address)),
-        AdminBind::Unix(path) => Some(Bind::Unix(path.clone())),
-    };
-    if let Some(taken) = taken {
-        let place = located.node.place("bind");
-        binds.add(taken, "the admin listener".into(), place, problems);
-    }
-    Some(bind)
 }
 
 fn health(

@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 use crate::config::address::{Carried, Kind};
 use crate::config::tree::Located;
 use crate::config::{
-    ClientAuthConfig, ListenerConfig, Problems, UpstreamConfig, UpstreamTlsConfig,
+    ClientAuthConfig, ListenerTlsConfig, Problems, UpstreamConfig, UpstreamTlsConfig,
 };
-use crate::snapshot::ProtocolSpec;
 use crate::tls::{
     ALPN_HTTP_1, ALPN_HTTP_2, Authorities, ClientTls, Clients, Identity, MaterialError, ServerTls,
     Trust, server_name,
@@ -41,14 +40,16 @@ impl Files {
         self.watched
     }
 
-    /// A listener's own TLS.
-    pub(super) fn server(
+    /// The TLS of a listener, which stands under `tls` in its table; `alpn` in the order of
+    /// preference.
+    pub(super) fn server<T>(
         &mut self,
-        located: &Located<'_, ListenerConfig>,
-        protocol: Option<ProtocolSpec>,
+        located: &Located<'_, T>,
+        config: Option<&ListenerTlsConfig>,
+        alpn: &[&[u8]],
         problems: &mut Problems,
     ) -> Result<Option<ServerTls>, Told> {
-        let Some(config) = &located.value.tls else {
+        let Some(config) = config else {
             return Ok(None);
         };
         let own = self.identity(located, "tls", &config.cert, &config.key, problems);
@@ -74,10 +75,6 @@ impl Files {
             (None, _) => Clients::Any,
             (Some(known), Some(ClientAuthConfig::Optional)) => Clients::Optional(known),
             (Some(known), Some(ClientAuthConfig::Required) | None) => Clients::Required(known),
-        };
-        let alpn: &[&[u8]] = match protocol {
-            Some(ProtocolSpec::Http(..)) => &[ALPN_HTTP_2, ALPN_HTTP_1],
-            Some(ProtocolSpec::Tcp) | None => &[],
         };
         let made = ServerTls::new(&identities, &clients, alpn);
         made.map(Some)
@@ -234,7 +231,7 @@ impl Files {
     }
 
     /// Reads a file and remembers it, also where it cannot be read yet.
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         located: &Located<'_, T>,
         at: &str,

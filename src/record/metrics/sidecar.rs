@@ -4,6 +4,24 @@ use super::{Metric, MetricKind, Panel, Unit};
 
 pub(super) static METRICS: &[Metric] = &[
     Metric {
+        name: "hormesis_audit_unwritten_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Number,
+        labels: &[],
+        help: "Lines of the audit log that are not in it: the disk was full or stuck, or refusals came too fast to tell each.",
+        panel: None,
+        samples: |scrape, samples| samples.counter(&[], &scrape.audit_unwritten),
+    },
+    Metric {
+        name: "hormesis_audit_written_total",
+        kind: MetricKind::Counter,
+        unit: Unit::Number,
+        labels: &[],
+        help: "Lines of the audit log that were written.",
+        panel: None,
+        samples: |scrape, samples| samples.counter(&[], &scrape.audit_written),
+    },
+    Metric {
         name: "hormesis_build_info",
         kind: MetricKind::Gauge,
         unit: Unit::Number,

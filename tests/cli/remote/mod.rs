@@ -51,7 +51,14 @@ fn what_the_readme_types_does_it_and_says_how_to_undo_it() {
     let typed = words(&line);
     let arguments: Vec<&str> = typed[1..].iter().map(String::as_str).collect();
     let told = live.run(&arguments);
-    insta::assert_snapshot!(told, @r#""#);
+    insta::assert_snapshot!(told, @r#"
+    exit code: 0
+    ----- stdout -----
+    armed delay-chat: delay = { fixed = "1s" } on chat
+    ends   in 30s, at [TIME] UTC
+    undo   hormesis stop delay-chat --admin [ADMIN]
+    watch  hormesis watch delay-chat --admin [ADMIN]
+    "#);
     // It is never short.
     let started = SystemTime::now();
     assert!(live.call().starts_with("HTTP/1.1 200"));
@@ -63,7 +70,11 @@ fn what_the_readme_types_does_it_and_says_how_to_undo_it() {
         .unwrap();
     let undo = undo.replace("[ADMIN]", &live.admin);
     let undo: Vec<&str> = undo.split(' ').collect();
-    insta::assert_snapshot!(live.run(&undo), @"");
+    insta::assert_snapshot!(live.run(&undo), @"
+    exit code: 0
+    ----- stdout -----
+    removed delay-chat
+    ");
     assert_eq!(live.rules(), ["overloaded"]);
 }
 
@@ -97,8 +108,19 @@ fn rules_are_listed_added_armed_and_stopped() {
     ];
     assert!(live.run(&add).starts_with("exit code: 0"));
     assert!(live.call().starts_with("HTTP/1.1 429"));
-    insta::assert_snapshot!(live.run(&["rules"]), @"");
-    insta::assert_snapshot!(live.run(&add), @"");
+    insta::assert_snapshot!(live.run(&["rules"]), @"
+    exit code: 0
+    ----- stdout -----
+    RULE        FROM  ON             FAULTS  STATE  ENDS IN  SELECTED  HIT  APPLIED  ACTIVE
+    overloaded  file  all listeners  abort   off             0         0    0        0
+    busy        api   chat           abort   armed  10m      1         1    1        0
+    ");
+    insta::assert_snapshot!(live.run(&add), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: there is a rule "busy" already
+      help: give another --name, or --replace, or `hormesis stop busy --admin [ADMIN]` first
+    "#);
     let other = [
         &add[..],
         &[
@@ -110,25 +132,101 @@ fn rules_are_listed_added_armed_and_stopped() {
         ],
     ]
     .concat();
-    insta::assert_snapshot!(live.run(&other), @"");
-    insta::assert_snapshot!(live.run(&["rules", "busy"]), @"");
-    insta::assert_snapshot!(live.run(&["stop", "busy"]), @"");
-    insta::assert_snapshot!(live.run(&["arm", "overloaded", "--for", "5m"]), @"");
+    insta::assert_snapshot!(live.run(&other), @r#"
+    exit code: 0
+    ----- stdout -----
+    armed busy: abort = { status = 429 } on chat, where method = "POST", 5% of the calls
+    ends   in 10m, at [TIME] UTC
+    undo   hormesis stop busy --admin [ADMIN]
+    watch  hormesis watch busy --admin [ADMIN]
+    "#);
+    insta::assert_snapshot!(live.run(&["rules", "busy"]), @r#"
+    exit code: 0
+    ----- stdout -----
+    busy: armed on chat, from the admin API, ends in 10m at [TIME] UTC
+    selected 0, hit 0, acting now on 0
+    applied 0, superseded 0, not applicable 0, revoked 0
+
+    armed = true
+    dry_run = false
+    listener = ["chat"]
+    name = "busy"
+    probability = "5%"
+
+    [[faults]]
+
+    [faults.abort]
+    status = 429
+
+    [select]
+    method = "POST"
+    "#);
+    insta::assert_snapshot!(live.run(&["stop", "busy"]), @"
+    exit code: 0
+    ----- stdout -----
+    removed busy
+    ");
+    insta::assert_snapshot!(live.run(&["arm", "overloaded", "--for", "5m"]), @"
+    exit code: 0
+    ----- stdout -----
+    armed overloaded
+    ends   in 5m, at [TIME] UTC
+    undo   hormesis disarm overloaded --admin [ADMIN]
+    ");
     assert!(live.call().starts_with("HTTP/1.1 503"));
-    insta::assert_snapshot!(live.run(&["stop", "overloaded"]), @"");
-    insta::assert_snapshot!(live.run(&["disarm", "overloaded"]), @"");
+    insta::assert_snapshot!(live.run(&["stop", "overloaded"]), @"
+    exit code: 0
+    ----- stdout -----
+    disarmed overloaded, a rule of a file
+    undo     hormesis arm overloaded --admin [ADMIN]
+    ");
+    insta::assert_snapshot!(live.run(&["disarm", "overloaded"]), @"
+    exit code: 0
+    ----- stdout -----
+    disarmed overloaded
+    undo      hormesis arm overloaded --admin [ADMIN]
+    ");
     assert!(live.call().starts_with("HTTP/1.1 200"));
 }
 
 #[test]
 fn names_that_are_none_are_answered_with_those_that_were_meant() {
     let live = Live::start();
-    insta::assert_snapshot!(live.run(&["stop", "overlaoded"]), @"");
-    insta::assert_snapshot!(live.run(&["rules", "nothing-like-it"]), @"");
-    insta::assert_snapshot!(live.run(&["add", "delay", "--on", "chta"]), @"");
-    insta::assert_snapshot!(live.run(&["add", "dealy", "--on", "chat"]), @"");
-    insta::assert_snapshot!(live.run(&["add", "delay", "fixd=1s", "--on", "chat"]), @"");
-    insta::assert_snapshot!(live.run(&["decisions", "rul=overloaded"]), @"");
+    insta::assert_snapshot!(live.run(&["stop", "overlaoded"]), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: there is no rule "overlaoded"
+      help: did you mean "overloaded"?
+    "#);
+    insta::assert_snapshot!(live.run(&["rules", "nothing-like-it"]), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: there is no rule "nothing-like-it"
+      help: there are overloaded
+    "#);
+    insta::assert_snapshot!(live.run(&["add", "delay", "--on", "chta"]), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: there is no listener "chta": did you mean "chat"?
+    "#);
+    insta::assert_snapshot!(live.run(&["add", "dealy", "--on", "chat"]), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: no fault is called "dealy": did you mean "delay"?
+    "#);
+    insta::assert_snapshot!(live.run(&["add", "delay", "fixd=1s", "--on", "chat"]), @"
+    exit code: 2
+    ----- stderr -----
+    error: the rule is wrong: unknown key `fixd`
+      help: did you mean `fixed`?
+    ");
+    insta::assert_snapshot!(live.run(&["decisions", "rul=overloaded"]), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'rul=overloaded' for '[KEY=VALUE]...': there is no filter "rul": did you mean "rule"?
+
+    For more information, try '--help'.
+    "#);
     for command in ["arm", "disarm", "watch"] {
         let told = live.run(&[command, "overlaoded"]);
         assert!(told.starts_with("exit code: 2"), "{told}");
@@ -160,15 +258,34 @@ fn nobody_there_is_told_with_the_way_to_one() {
         assert!(told.starts_with("exit code: 3"), "{command:?}: {told}");
         assert!(told.contains("is it running?"), "{command:?}: {told}");
     }
-    insta::assert_snapshot!(hormesis(&["status", "--admin", "nowhere"]), @"");
-    insta::assert_snapshot!(hormesis(&["status", "--token-file", "/nowhere/token"]), @"");
-    insta::assert_snapshot!(hormesis(&["top"]), @"");
+    insta::assert_snapshot!(hormesis(&["status", "--admin", "nowhere"]), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'nowhere' for '--admin <ADDR>': "nowhere" is no address: write "127.0.0.1:9901", "https://HOST:PORT" or "unix:/path/to.sock"
+
+    For more information, try '--help'.
+    "#);
+    insta::assert_snapshot!(hormesis(&["status", "--token-file", "/nowhere/token"]), @"
+    exit code: 2
+    ----- stderr -----
+    error: cannot read the token in /nowhere/token: No such file or directory (os error 2)
+    ");
+    insta::assert_snapshot!(hormesis(&["top"]), @"
+    exit code: 2
+    ----- stderr -----
+    error: top needs a terminal; for programs there are `hormesis top --json` and `hormesis status --json`
+    ");
 }
 
 #[test]
 fn a_halt_is_told_everywhere_until_it_is_resumed() {
     let live = Live::start();
-    insta::assert_snapshot!(live.run(&["halt", "--reason", "too hot"]), @"");
+    insta::assert_snapshot!(live.run(&["halt", "--reason", "too hot"]), @"
+    exit code: 0
+    ----- stdout -----
+    halted by order since [TIME]: too hot
+    undo   hormesis resume --admin [ADMIN]
+    ");
     let status = live.run(&["status"]);
     assert!(status.contains("too hot"), "{status}");
     let added = live.run(&["add", "stall", "--on", "chat"]);
@@ -183,7 +300,11 @@ fn a_halt_is_told_everywhere_until_it_is_resumed() {
     assert!(live.call().starts_with("HTTP/1.1 200"));
     let watched = live.run(&["watch", "stall-chat", "--every", "100ms"]);
     assert!(watched.starts_with("exit code: 5"), "{watched}");
-    insta::assert_snapshot!(live.run(&["resume"]), @"");
+    insta::assert_snapshot!(live.run(&["resume"]), @"
+    exit code: 0
+    ----- stdout -----
+    resumed: armed rules act again
+    ");
     assert!(!live.run(&["status"]).contains("too hot"));
 }
 
