@@ -141,7 +141,8 @@ impl App {
             .enable_all()
             .build()?;
         let mut signals = runtime.block_on(async { Signals::new() })?;
-        announce(&handle, &snapshot, &bound, &admin);
+        announce(&handle, &snapshot, &bound);
+        let asked_at = addresses(&admin);
         let proxy = Proxy::start(bound, parts(live, workers))?;
         let folders = TokenFolders {
             state_dir: settings.state_dir.clone(),
@@ -154,6 +155,7 @@ impl App {
             metered: metering.upstreams,
         });
         let admin = admin.start(handle.clone(), &folders)?;
+        announce_admin(asked_at);
         let toxiproxy = toxiproxy.map(|it| it.start(handle.clone())).transpose()?;
         let reloads = start_reloads(&handle, setup.watched)?;
         handle.watch_halt_file()?;
@@ -280,7 +282,7 @@ fn open_log(settings: &Settings) -> Result<(), StartError> {
     })
 }
 
-fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound], admin: &Admin) {
+fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound]) {
     for it in bound {
         let listener = &snapshot.listeners[it.listener];
         handle.listener_bound(&listener.name, &it.address);
@@ -292,16 +294,27 @@ fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound], admin: &Admin
             "listening"
         );
     }
-    for (what, address) in [
-        ("admin", admin.address()),
-        ("health", admin.health_address()),
-    ] {
-        if let Some(address) = address {
-            tracing::info!(address = %shown(address), "{what} listening");
-        }
-    }
     if let Some(halt) = handle.halted() {
         tracing::warn!(reason = %halt.reason, "halted from the start: no fault acts until it is resumed");
+    }
+}
+
+/// Where the sidecar itself is asked.
+type Addresses = [(&'static str, Option<String>); 2];
+
+fn addresses(admin: &Admin) -> Addresses {
+    [
+        ("admin", admin.address().map(shown)),
+        ("health", admin.health_address().map(shown)),
+    ]
+}
+
+/// Once its token is there: who reads the address may ask at once.
+fn announce_admin(addresses: Addresses) {
+    for (what, address) in addresses {
+        if let Some(address) = address {
+            tracing::info!(%address, "{what} listening");
+        }
     }
 }
 
