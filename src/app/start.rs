@@ -148,7 +148,7 @@ impl App {
             .enable_all()
             .build()?;
         let mut signals = runtime.block_on(async { Signals::new() })?;
-        announce(&handle, &snapshot, &bound, &admin);
+        announce(&handle, &snapshot, &bound);
         let parts = Parts {
             live,
             workers: ends.collect(),
@@ -165,7 +165,7 @@ impl App {
             settings,
             metered: metering.upstreams,
         });
-        let admin = admin.start(handle.clone(), &folders)?;
+        let admin = start_admin(admin, &handle, &folders)?;
         let toxiproxy = toxiproxy.map(|it| it.start(handle.clone())).transpose()?;
         let reloads = start_reloads(&handle, setup.watched)?;
         handle.watch_halt_file()?;
@@ -272,7 +272,7 @@ fn open_log(settings: &Settings) -> Result<(), StartError> {
     })
 }
 
-fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound], admin: &Admin) {
+fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound]) {
     for it in bound {
         let listener = &snapshot.listeners[it.listener];
         handle.listener_bound(&listener.name, &it.address);
@@ -284,17 +284,24 @@ fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound], admin: &Admin
             "listening"
         );
     }
-    for (what, address) in [
-        ("admin", admin.address()),
-        ("health", admin.health_address()),
-    ] {
-        if let Some(address) = address {
-            tracing::info!(address = %shown(address), "{what} listening");
-        }
-    }
     if let Some(halt) = handle.halted() {
         tracing::warn!(reason = %halt.reason, "halted from the start: no fault acts until it is resumed");
     }
+}
+
+/// Its addresses are told once it can be asked: by then its token lies where the command line looks.
+fn start_admin(admin: Admin, handle: &Handle, folders: &TokenFolders) -> io::Result<AdminThread> {
+    let told = [
+        ("admin", admin.address().map(shown)),
+        ("health", admin.health_address().map(shown)),
+    ];
+    let thread = admin.start(handle.clone(), folders)?;
+    for (what, address) in told {
+        if let Some(address) = address {
+            tracing::info!(%address, "{what} listening");
+        }
+    }
+    Ok(thread)
 }
 
 fn shown(address: &AdminAddress) -> String {
