@@ -189,6 +189,9 @@ fn a_timeout_of_zero_stays_open_until_its_removal_closes_it() {
 fn reset_peer_resets_both_sides_from_the_start_and_closes_those_already_open() {
     let proxied = Proxied::start();
     let (mut open, mut open_server) = proxied.connect();
+    // Accepted by the upstream is not yet begun here.
+    open_server.send("begun");
+    assert_eq!(open.take(5), b"begun");
     proxied.down(ToxicKind::ResetPeer { timeout_ms: 50 });
     let (mut client, mut server) = proxied.connect();
     let start = Instant::now();
