@@ -47,7 +47,7 @@ fmt: ## format the Rust code
 	$(CARGO) fmt
 
 docs: ## write the generated pages under docs/, then the library's documentation, every link checked
-	HORMESIS_WRITE_DOCS=1 $(CARGO) test --locked --lib -- record:: measure::
+	HORMESIS_WRITE_DOCS=1 $(CARGO) test --locked --lib -- admin::reference record:: measure::
 	HORMESIS_WRITE_DOCS=1 $(CARGO) test --locked --test reference --test cli
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
 

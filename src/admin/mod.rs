@@ -14,6 +14,8 @@ mod guard;
 mod keeper;
 mod made;
 mod peer;
+#[cfg(test)]
+mod reference;
 mod routes;
 mod serve;
 mod socket;

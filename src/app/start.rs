@@ -142,7 +142,6 @@ impl App {
             .build()?;
         let mut signals = runtime.block_on(async { Signals::new() })?;
         announce(&handle, &snapshot, &bound);
-        let asked_at = addresses(&admin);
         let proxy = Proxy::start(bound, parts(live, workers))?;
         let folders = TokenFolders {
             state_dir: settings.state_dir.clone(),
@@ -154,8 +153,7 @@ impl App {
             settings,
             metered: metering.upstreams,
         });
-        let admin = admin.start(handle.clone(), &folders)?;
-        announce_admin(asked_at);
+        let admin = start_admin(admin, &handle, &folders)?;
         let toxiproxy = toxiproxy.map(|it| it.start(handle.clone())).transpose()?;
         let reloads = start_reloads(&handle, setup.watched)?;
         handle.watch_halt_file()?;
@@ -299,23 +297,19 @@ fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound]) {
     }
 }
 
-/// Where the sidecar itself is asked.
-type Addresses = [(&'static str, Option<String>); 2];
-
-fn addresses(admin: &Admin) -> Addresses {
-    [
+/// Its addresses are told once it can be asked: by then its token lies where the command line looks.
+fn start_admin(admin: Admin, handle: &Handle, folders: &TokenFolders) -> io::Result<AdminThread> {
+    let told = [
         ("admin", admin.address().map(shown)),
         ("health", admin.health_address().map(shown)),
-    ]
-}
-
-/// Once its token is there: who reads the address may ask at once.
-fn announce_admin(addresses: Addresses) {
-    for (what, address) in addresses {
+    ];
+    let thread = admin.start(handle.clone(), folders)?;
+    for (what, address) in told {
         if let Some(address) = address {
             tracing::info!(%address, "{what} listening");
         }
     }
+    Ok(thread)
 }
 
 fn shown(address: &AdminAddress) -> String {

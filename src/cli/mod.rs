@@ -2,6 +2,7 @@
 
 mod add;
 mod arm;
+mod audit;
 mod check;
 mod completions;
 mod console;
@@ -96,6 +97,7 @@ enum Command {
     Watch(watch::WatchArguments),
     Halt(halt::HaltArguments),
     Resume(halt::ResumeArguments),
+    Audit(audit::AuditArguments),
     Man(man::ManArguments),
     Completions(completions::CompletionsArguments),
     Version(version::VersionArguments),
@@ -181,6 +183,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
         Command::Watch(arguments) => return watch::run(&arguments, console),
         Command::Halt(arguments) => halt::halt(&arguments, console),
         Command::Resume(arguments) => halt::resume(&arguments, console),
+        Command::Audit(arguments) => audit::run(&arguments, console),
         Command::Man(arguments) => man::run(&arguments, console),
         Command::Completions(arguments) => completions::run(&arguments, console),
         Command::Version(arguments) => version::run(&arguments, console),

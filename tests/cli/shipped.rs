@@ -120,6 +120,7 @@ fn every_example_of_the_documentation_is_fine() {
     let (cert, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
     // The one that callers who ask for faults must know.
     let secret = "0123456789abcdef".to_owned();
+    let token = |end: &str| format!("0123456789abcdef0123456789abcdef{end}");
     let mut wrong = Vec::new();
     let mut count = 0;
     for path in pages {
@@ -133,6 +134,8 @@ fn every_example_of_the_documentation_is_fine() {
                 ("front.pem", &cert),
                 ("front.key", &key),
                 ("caller.secret", &secret),
+                ("ops.token", &token("1")),
+                ("pager.token", &token("2")),
             ] {
                 sandbox.write(name, text);
             }

@@ -69,6 +69,8 @@ if [ "${1:-all}" != compiler ]; then
   want h2load nghttp2-client
   want openssl openssl
   want curl curl
+  want ip iproute2
+  want prometheus prometheus
   want tmux tmux
   want pkg-config pkg-config
   [ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev) # noxious-client's
