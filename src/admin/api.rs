@@ -1,5 +1,5 @@
 //! The API as a whole: each route is entered with the scope that it needs, and described in
-//! OpenAPI with the answers that it may give, those that all routes share included.
+//! `OpenAPI` with the answers that it may give, those that all routes share included.
 
 use axum::Router;
 use axum::extract::{FromRef, Request};
@@ -23,7 +23,7 @@ pub(super) struct Shared {
     document: Document,
 }
 
-/// The OpenAPI document as JSON.
+/// The `OpenAPI` document as JSON.
 #[derive(Clone, Debug)]
 pub(super) struct Document(pub(super) Bytes);
 

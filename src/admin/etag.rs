@@ -37,18 +37,18 @@ impl Tags {
     }
 
     /// `W/"…"` compares as a tag of its own: we give out none, so that it never matches.
-    fn read(headers: &HeaderMap, name: HeaderName) -> Result<Option<Self>, Refusal> {
+    fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Refusal> {
         let mut tags = Vec::new();
         let mut any = false;
         let mut given = false;
-        for value in headers.get_all(&name) {
+        for value in headers.get_all(name) {
             given = true;
-            let text = value.to_str().map_err(|_| malformed(&name))?;
+            let text = value.to_str().map_err(|_| malformed(name))?;
             for tag in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
                 match tag {
                     "*" => any = true,
                     _ if is_tag(tag) => tags.push(tag.to_owned()),
-                    _ => return Err(malformed(&name)),
+                    _ => return Err(malformed(name)),
                 }
             }
         }
@@ -79,8 +79,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Preconditions {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         Ok(Self {
-            if_match: Tags::read(&parts.headers, header::IF_MATCH)?,
-            if_none_match: Tags::read(&parts.headers, header::IF_NONE_MATCH)?,
+            if_match: Tags::read(&parts.headers, &header::IF_MATCH)?,
+            if_none_match: Tags::read(&parts.headers, &header::IF_NONE_MATCH)?,
         })
     }
 }
@@ -127,8 +127,8 @@ mod tests {
             headers.append(header::IF_NONE_MATCH, HeaderValue::from_static(tag));
         }
         Preconditions {
-            if_match: Tags::read(&headers, header::IF_MATCH).unwrap(),
-            if_none_match: Tags::read(&headers, header::IF_NONE_MATCH).unwrap(),
+            if_match: Tags::read(&headers, &header::IF_MATCH).unwrap(),
+            if_none_match: Tags::read(&headers, &header::IF_NONE_MATCH).unwrap(),
         }
     }
 
@@ -163,7 +163,7 @@ mod tests {
         for text in ["a", "\"a", "\"a\" \"b\"", "W/a"] {
             let mut headers = HeaderMap::new();
             headers.append(header::IF_MATCH, HeaderValue::from_str(text).unwrap());
-            assert!(Tags::read(&headers, header::IF_MATCH).is_err(), "{text}");
+            assert!(Tags::read(&headers, &header::IF_MATCH).is_err(), "{text}");
         }
     }
 }

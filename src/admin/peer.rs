@@ -64,8 +64,9 @@ impl End {
 }
 
 fn network(ip: Ipv6Addr) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-    [a, b, c, d, e, f, g, h]
+    let mut network = [0; 8];
+    network.copy_from_slice(&ip.octets()[..8]);
+    network
 }
 
 impl fmt::Display for End {

@@ -10,7 +10,7 @@ const SET: u8 = 0x31;
 const EXTENSIONS: u8 = 0xa3;
 /// Of a general name (RFC 5280 §4.2.1.6): e-mail address, DNS name, URI.
 const TEXT_NAMES: [u8; 3] = [0x81, 0x82, 0x86];
-/// UTF8String, PrintableString, IA5String.
+/// `UTF8String`, `PrintableString`, `IA5String`.
 const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];
 /// 2.5.29.17
 const ALTERNATIVE_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
@@ -24,44 +24,48 @@ pub fn names(certificate: &[u8]) -> Vec<String> {
     read(certificate).unwrap_or_default()
 }
 
+/// `None` where it cannot be read.
 fn read(certificate: &[u8]) -> Option<Vec<String>> {
     let rest = after_issuer(certificate)?;
     let (_, _, rest) = element(rest)?;
     let (subject, rest) = expect(rest, SEQUENCE)?;
-    match alternative_names(rest)? {
-        Some(names) => Some(names),
-        None => Some(common_name(subject)?.into_iter().collect()),
+    match extension(rest, ALTERNATIVE_NAME).ok()? {
+        Some(value) => general_names(value),
+        None => common_name(subject),
     }
 }
 
-/// `None` inside where the certificate has no such extension.
-fn alternative_names(mut rest: &[u8]) -> Option<Option<Vec<String>>> {
+/// A certificate's bytes are not as they should be.
+struct Damaged;
+
+/// The value of an extension, where the certificate has it.
+fn extension(mut rest: &[u8], wanted: [u8; 3]) -> Result<Option<&[u8]>, Damaged> {
     while !rest.is_empty() {
-        let (tag, content, after) = element(rest)?;
+        let (tag, content, after) = element(rest).ok_or(Damaged)?;
         rest = after;
         if tag != EXTENSIONS {
             continue;
         }
-        let (mut extensions, _) = expect(content, SEQUENCE)?;
+        let (mut extensions, _) = expect(content, SEQUENCE).ok_or(Damaged)?;
         while !extensions.is_empty() {
-            let (extension, after) = expect(extensions, SEQUENCE)?;
+            let (extension, after) = expect(extensions, SEQUENCE).ok_or(Damaged)?;
             extensions = after;
-            let (id, mut value) = expect(extension, OBJECT_ID)?;
-            if id != ALTERNATIVE_NAME {
+            let (id, mut value) = expect(extension, OBJECT_ID).ok_or(Damaged)?;
+            if id != wanted {
                 continue;
             }
             if let Some((_, after)) = expect(value, BOOLEAN) {
                 value = after;
             }
-            let (value, _) = expect(value, OCTET_STRING)?;
-            let (value, _) = expect(value, SEQUENCE)?;
-            return general_names(value).map(Some);
+            let (value, _) = expect(value, OCTET_STRING).ok_or(Damaged)?;
+            return Ok(Some(value));
         }
     }
-    Some(None)
+    Ok(None)
 }
 
-fn general_names(mut rest: &[u8]) -> Option<Vec<String>> {
+fn general_names(value: &[u8]) -> Option<Vec<String>> {
+    let (mut rest, _) = expect(value, SEQUENCE)?;
     let mut names = Vec::new();
     while !rest.is_empty() {
         let (tag, content, after) = element(rest)?;
@@ -73,9 +77,9 @@ fn general_names(mut rest: &[u8]) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// The last one, which is the most specific.
-fn common_name(mut subject: &[u8]) -> Option<Option<String>> {
-    let mut name = None;
+/// The last one, which is the most specific; none where the subject has none.
+fn common_name(mut subject: &[u8]) -> Option<Vec<String>> {
+    let mut name = Vec::new();
     while !subject.is_empty() {
         let (set, after) = expect(subject, SET)?;
         subject = after;
@@ -84,7 +88,7 @@ fn common_name(mut subject: &[u8]) -> Option<Option<String>> {
         if id == COMMON_NAME {
             let (tag, text, _) = element(value)?;
             let text = TEXTS.contains(&tag).then_some(text)?;
-            name = Some(std::str::from_utf8(text).ok()?.to_owned());
+            name = vec![std::str::from_utf8(text).ok()?.to_owned()];
         }
     }
     Some(name)

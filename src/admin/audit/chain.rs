@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::admin::audit::Entry;
+use crate::admin::made::hex;
 use crate::record::rfc3339;
 
 /// A larger file is moved aside, and the chain goes on in another.
@@ -103,8 +104,7 @@ pub(super) fn read_line(line: &[u8]) -> Result<(Link, String), Unreadable> {
 }
 
 fn digest(text: &[u8]) -> String {
-    let digest = Sha256::digest(text);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }
 
 /// The chain in its file. The file is opened when there is something to write, and again after it

@@ -8,7 +8,7 @@ use crate::admin::answer::{Refusal, with_type};
 use crate::control::Handle;
 use crate::record::{TextFormat, expose};
 
-/// All figures, as Prometheus text, or as OpenMetrics where `Accept` asks for it.
+/// All figures, as Prometheus text, or as `OpenMetrics` where `Accept` asks for it.
 #[utoipa::path(
     get,
     path = "/metrics",
