@@ -97,6 +97,33 @@ fn on_loopback_reads_and_halt_are_open_and_changes_need_the_scope() {
 }
 
 #[test]
+fn every_change_but_a_halt_needs_a_scope_and_halt_is_none_of_them() {
+    let served = Served::with(&with_tokens(), None);
+    for (line, scope) in [
+        ("PUT /rules/x", "write"),
+        ("DELETE /rules/x", "write"),
+        ("POST /rules/x/arm", "write"),
+        ("POST /rules/x/disarm", "write"),
+        ("PUT /leases/x", "write"),
+        ("DELETE /leases/x", "write"),
+        ("POST /notes", "write"),
+        ("POST /config/reload", "config"),
+    ] {
+        let empty = "Content-Length: 0";
+        for other in ["read", "halt"] {
+            let refused = served.ask(line, &[&bearer(other), empty], b"");
+            assert_eq!(refused.status, 403, "{line} {other}");
+        }
+        let allowed = served.ask(line, &[&bearer(scope), empty], b"").status;
+        assert!(![401, 403, 405].contains(&allowed), "{line}: {allowed}");
+    }
+    let kept = Served::with(&with_tokens(), None);
+    kept.ask("DELETE /rules/x", &[], b"").refused(401);
+    kept.ask("POST /config/reload", &["Content-Length: 0"], b"")
+        .refused(401);
+}
+
+#[test]
 fn a_wrong_token_is_refused_wherever_one_is_asked_for() {
     let served = Served::with(&with_tokens(), None);
     for header in [
