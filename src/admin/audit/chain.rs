@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::admin::audit::Entry;
-use crate::admin::made::hex;
 use crate::record::rfc3339;
 use crate::units::hex;
 
