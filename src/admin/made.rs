@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::admin::socket::AdminAddress;
 use crate::config::parse_tokens;
+use crate::units::hex;
 
 /// In the state directory, where it outlives the process.
 const FILE: &str = "admin.token";
@@ -147,15 +148,6 @@ fn random() -> io::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(hex(&bytes))
-}
-
-/// Two digits a byte.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    digits.collect()
 }
 
 fn write(file: &Path, secret: &str) -> io::Result<String> {

@@ -64,9 +64,8 @@ impl End {
 }
 
 fn network(ip: Ipv6Addr) -> [u8; 8] {
-    let mut network = [0; 8];
-    network.copy_from_slice(&ip.octets()[..8]);
-    network
+    let whole = u128::from(ip) >> 64;
+    u64::try_from(whole).unwrap_or(0).to_be_bytes()
 }
 
 impl fmt::Display for End {

@@ -20,12 +20,13 @@ use crate::config::{Resolved, Source};
 use crate::control::{
     Cause, ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch,
 };
+use crate::energy::ledger::ActivitySender;
 use crate::live::Live;
 use crate::proxy::timer::Clock;
 use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
 use crate::record::{CounterRegistry, DecisionLog};
 use crate::snapshot::{SettingPlace, Settings, Snapshot};
-use crate::toxiproxy::{self, Toxiproxy};
+use crate::toxiproxy::{self, Toxiproxy, ToxiproxyThread};
 
 /// Workers where none are configured; more rarely help a sidecar, and always cost memory.
 const MOST_WORKERS: usize = 4;
@@ -123,12 +124,8 @@ impl App {
         let counters = CounterRegistry::default();
         let traces = Traces::start(settings.traces.as_ref())?;
         let log = traces.log(&settings.log)?;
-        let handle = Handle::new(
-            live.clone(),
-            counters.clone(),
-            log.stats(),
-            settings.state_dir.as_deref(),
-        )?;
+        let state_dir = settings.state_dir.as_deref();
+        let handle = Handle::new(live.clone(), counters.clone(), log.stats(), state_dir)?;
         handle.set_log(log.sender());
         handle.set_sources(sources);
         handle.heed_halt_file();
@@ -138,23 +135,14 @@ impl App {
         if let Some(engine) = engine.clone() {
             handle.set_energy(Box::new(move || engine.totals()));
         }
-        let ends = metering.senders.into_iter().map(|activity| WorkerEnds {
-            counters: counters.worker(),
-            records: log.sender(),
-            activity,
-        });
+        let workers = worker_ends(metering.senders, &counters, &log);
         // Signals are caught before anything is announced: who reads the addresses may stop us.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let mut signals = runtime.block_on(async { Signals::new() })?;
         announce(&handle, &snapshot, &bound);
-        let parts = Parts {
-            live,
-            workers: ends.collect(),
-            clock: Clock::Timerfd,
-        };
-        let proxy = Proxy::start(bound, parts)?;
+        let proxy = Proxy::start(bound, parts(live, workers))?;
         let folders = TokenFolders {
             state_dir: settings.state_dir.clone(),
             runtime: Some(setup.runtime),
@@ -176,11 +164,31 @@ impl App {
         let drained = drain(&runtime, signals, &handle, proxy, setup.log);
         reloads.stop();
         conditions.stop();
-        if let Some(toxiproxy) = toxiproxy {
-            toxiproxy.stop();
-        }
+        toxiproxy.into_iter().for_each(ToxiproxyThread::stop);
         finish(admin, engine, log, traces);
         Ok(drained)
+    }
+}
+
+/// What each worker writes to, one for each sender of the energy engine.
+fn worker_ends(
+    senders: Vec<Option<ActivitySender>>,
+    counters: &CounterRegistry,
+    log: &DecisionLog,
+) -> Vec<WorkerEnds> {
+    let ends = senders.into_iter().map(|activity| WorkerEnds {
+        counters: counters.worker(),
+        records: log.sender(),
+        activity,
+    });
+    ends.collect()
+}
+
+const fn parts(live: Arc<Live>, workers: Vec<WorkerEnds>) -> Parts {
+    Parts {
+        live,
+        workers,
+        clock: Clock::Timerfd,
     }
 }
 

@@ -205,15 +205,14 @@ impl Handle {
         let previous = self.0.live.current();
         let at = self.0.live.elapsed();
         let snapshot = Arc::new(compose(&files, &added, &previous, at));
-        let changed = match self.0.listening.get().filter(|_| sockets) {
-            Some(listening) => listening.change(&snapshot, |changed| {
+        let changed = if let Some(listening) = self.0.listening.get().filter(|_| sockets) {
+            listening.change(&snapshot, |changed| {
                 self.bound(&changed.addresses);
                 self.swap(&snapshot);
-            })?,
-            None => {
-                self.swap(&snapshot);
-                Changed::default()
-            }
+            })?
+        } else {
+            self.swap(&snapshot);
+            Changed::default()
         };
         *parts = Parts { files, added };
         Ok(changed)

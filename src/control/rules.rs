@@ -174,13 +174,12 @@ impl Handle {
         if in_place.is_none() || armed != was_armed {
             self.amend_parts(parts, |added, _| {
                 let place = added.rules.iter().position(|it| it.name == spec.name);
-                match place.filter(|_| same.is_some() && armed == was_armed) {
-                    Some(place) => added.rules[place] = spec,
+                if let Some(place) = place.filter(|_| same.is_some() && armed == was_armed) {
+                    added.rules[place] = spec;
+                } else {
                     // It is armed anew, so that it acts after the others.
-                    None => {
-                        added.rules.retain(|it| it.name != spec.name);
-                        added.rules.push(spec);
-                    }
+                    added.rules.retain(|it| it.name != spec.name);
+                    added.rules.push(spec);
                 }
                 Ok::<_, RuleError>(())
             })?;

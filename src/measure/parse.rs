@@ -280,14 +280,12 @@ fn named(
         let message = format!("`{base}` is one number, it has no `{statistic}`");
         return Err(Mistake::new(at, message, format!("write `{base}`")));
     }
-    match Statistic::by_name(statistic) {
-        Some(found) => Ok((measure, Some(found))),
-        None => {
-            let message = format!("`{base}` has no `{statistic}`");
-            let help = format!("there are {}", listed(&Statistic::names()));
-            Err(Mistake::new(at, message, help))
-        }
-    }
+    let Some(found) = Statistic::by_name(statistic) else {
+        let message = format!("`{base}` has no `{statistic}`");
+        let help = format!("there are {}", listed(&Statistic::names()));
+        return Err(Mistake::new(at, message, help));
+    };
+    Ok((measure, Some(found)))
 }
 
 fn no_such(span: &Range<usize>, name: &str) -> Mistake {

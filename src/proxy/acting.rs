@@ -11,12 +11,15 @@ use crate::rule::{RuleCell, RuleSet, Verdict};
 /// Shows that rules act on a call, for as long as it lives or until they are revoked: gauges come
 /// back to zero on every path, also where the call goes on for long after what acted on it ended.
 #[derive(Debug, Default)]
-pub(super) struct Acting(RefCell<SmallVec<[(u32, Arc<RuleCell>); 2]>>);
+pub(super) struct Acting(RefCell<Cells>);
+
+/// Rules by their index.
+type Cells = SmallVec<[(u32, Arc<RuleCell>); 2]>;
 
 impl Acting {
     pub(super) fn new(rules: &RuleSet, verdicts: &[Verdict]) -> Self {
         let hits = verdicts.iter().filter(|verdict| verdict.is_hit());
-        let cells: SmallVec<[(u32, Arc<RuleCell>); 2]> = hits
+        let cells: Cells = hits
             .filter_map(|verdict| {
                 let index = verdict.token.index;
                 Some((index, rules.cells().get(index as usize).cloned()?))

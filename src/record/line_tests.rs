@@ -82,7 +82,12 @@ fn full() -> Record {
         units: 33,
         tokens: 30,
         attempt: Some(1),
-        trace: None,
+        trace: Some(TraceContext {
+            trace: [0x0a; 16],
+            span: [0xb7; 8],
+            parent: None,
+            flags: 1,
+        }),
     }
 }
 

@@ -144,6 +144,7 @@ impl Index {
     fn find_headers(&self, call: &Call<'_>, ids: &mut Ids) {
         if self.headers.len() <= FEW_NAMES {
             // Comparing few names costs less than one copy of a name in lower case.
+            #[expect(clippy::iter_over_hash_type, reason = "the ids are sorted in the end")]
             for (name, values) in &self.headers {
                 for value in call.header(name) {
                     values.find_bytes(value, ids);

@@ -24,48 +24,49 @@ pub fn names(certificate: &[u8]) -> Vec<String> {
     read(certificate).unwrap_or_default()
 }
 
-/// `None` where it cannot be read.
 fn read(certificate: &[u8]) -> Option<Vec<String>> {
     let rest = after_issuer(certificate)?;
     let (_, _, rest) = element(rest)?;
     let (subject, rest) = expect(rest, SEQUENCE)?;
-    match extension(rest, ALTERNATIVE_NAME).ok()? {
-        Some(value) => general_names(value),
-        None => common_name(subject),
+    match alternative_names(rest)? {
+        Alternative::Names(names) => Some(names),
+        Alternative::Absent => common_name(subject),
     }
 }
 
-/// A certificate's bytes are not as they should be.
-struct Damaged;
+/// What a certificate's extension says of its names.
+enum Alternative {
+    Absent,
+    Names(Vec<String>),
+}
 
-/// The value of an extension, where the certificate has it.
-fn extension(mut rest: &[u8], wanted: [u8; 3]) -> Result<Option<&[u8]>, Damaged> {
+fn alternative_names(mut rest: &[u8]) -> Option<Alternative> {
     while !rest.is_empty() {
-        let (tag, content, after) = element(rest).ok_or(Damaged)?;
+        let (tag, content, after) = element(rest)?;
         rest = after;
         if tag != EXTENSIONS {
             continue;
         }
-        let (mut extensions, _) = expect(content, SEQUENCE).ok_or(Damaged)?;
+        let (mut extensions, _) = expect(content, SEQUENCE)?;
         while !extensions.is_empty() {
-            let (extension, after) = expect(extensions, SEQUENCE).ok_or(Damaged)?;
+            let (extension, after) = expect(extensions, SEQUENCE)?;
             extensions = after;
-            let (id, mut value) = expect(extension, OBJECT_ID).ok_or(Damaged)?;
-            if id != wanted {
+            let (id, mut value) = expect(extension, OBJECT_ID)?;
+            if id != ALTERNATIVE_NAME {
                 continue;
             }
             if let Some((_, after)) = expect(value, BOOLEAN) {
                 value = after;
             }
-            let (value, _) = expect(value, OCTET_STRING).ok_or(Damaged)?;
-            return Ok(Some(value));
+            let (value, _) = expect(value, OCTET_STRING)?;
+            let (value, _) = expect(value, SEQUENCE)?;
+            return general_names(value).map(Alternative::Names);
         }
     }
-    Ok(None)
+    Some(Alternative::Absent)
 }
 
-fn general_names(value: &[u8]) -> Option<Vec<String>> {
-    let (mut rest, _) = expect(value, SEQUENCE)?;
+fn general_names(mut rest: &[u8]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     while !rest.is_empty() {
         let (tag, content, after) = element(rest)?;

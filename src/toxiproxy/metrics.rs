@@ -48,12 +48,15 @@ impl Page {
     }
 }
 
+/// What a family counts of a proxy's direction.
+type Value = fn(&ProxyTraffic) -> u64;
+
 /// Live, where Toxiproxy counts a connection when it ends.
 fn of_proxies(page: &mut Page, traffic: &[ProxyTraffic]) {
     if traffic.is_empty() {
         return;
     }
-    let families: [(&str, fn(&ProxyTraffic) -> u64); 2] = [
+    let families: [(&str, Value); 2] = [
         ("toxiproxy_proxy_received_bytes_total", |it| it.received),
         ("toxiproxy_proxy_sent_bytes_total", |it| it.sent),
     ];

@@ -449,6 +449,10 @@ fn a_preset_is_written_once() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of mistakes and what is told of them"
+)]
 fn mistakes_in_conditions_are_pointed_at_inside_them() {
     let sandbox = Sandbox::new();
     sandbox.write(

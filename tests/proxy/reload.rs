@@ -309,7 +309,7 @@ fn what_is_read_once_is_told_of() {
             .any(|it| it.contains(&format!("`{key}` has changed")))
     };
     assert!(
-        told("workers") && told("admin") && !told("log"),
+        told("workers") && told("admin.bind") && !told("log"),
         "{warnings:?}"
     );
     let warnings = sidecar.reload(&front).unwrap().warnings;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::admin::audit::Entry;
-use crate::admin::made::hex;
 use crate::record::rfc3339;
+use crate::units::hex;
 
 /// A larger file is moved aside, and the chain goes on in another.
 const MOST_BYTES: u64 = 64 << 20;

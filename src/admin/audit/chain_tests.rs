@@ -56,7 +56,7 @@ fn what_is_changed_taken_out_or_put_in_is_found() {
     let text = fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let check = |lines: &[&str]| {
-        let text: String = lines.iter().flat_map(|it| [it, "\n"]).collect();
+        let text: String = lines.iter().flat_map(|it| [*it, "\n"]).collect();
         verify(text.as_bytes())
     };
     assert!(check(&lines).is_ok());

@@ -92,14 +92,12 @@ async fn follow(
             code = interrupts.next() => return Ok(code.into()),
             event = events.next() => event,
         };
-        match event {
-            Ok(Some(event)) => heard(&event, arguments, console)?,
+        let Ok(Some(event)) = event else {
             // A sidecar that goes away ends the stream, in order or not.
-            Ok(None) | Err(_) => {
-                console.complain(format_args!("{} ended the stream", client.address()));
-                return Ok(Exit::CannotRun.into());
-            }
-        }
+            console.complain(format_args!("{} ended the stream", client.address()));
+            return Ok(Exit::CannotRun.into());
+        };
+        heard(&event, arguments, console)?;
     }
 }
 

@@ -149,13 +149,11 @@ impl Client {
             .map_err(|error| not_sent(&what, &error))?;
         let exchange = self.exchange(method, path, body);
         let answered = runtime.block_on(async { timeout(PATIENCE, exchange).await });
-        let (status, answer) = match answered {
-            Ok(answered) => answered.map_err(|why| ClientError::NotSent { what, why })?,
-            Err(_) => {
-                let why = "no answer within 30 s".to_owned();
-                return Err(ClientError::NotSent { what, why });
-            }
+        let Ok(answered) = answered else {
+            let why = "no answer within 30 s".to_owned();
+            return Err(ClientError::NotSent { what, why });
         };
+        let (status, answer) = answered.map_err(|why| ClientError::NotSent { what, why })?;
         if (200..300).contains(&status) {
             return Ok(answer);
         }

@@ -53,8 +53,11 @@ pub(super) struct ToxiproxyCliArguments {
     pub(super) arguments: Vec<String>,
 }
 
+/// What runs a program of Toxiproxy's with its words.
+type Program = fn(&[String], &Console) -> anyhow::Result<ExitCode>;
+
 /// The program that a link of this name stands for.
-pub(super) fn by_name(called: &str) -> Option<fn(&[String], &Console) -> anyhow::Result<ExitCode>> {
+pub(super) fn by_name(called: &str) -> Option<Program> {
     match Path::new(called).file_name()?.to_str()? {
         "toxiproxy-cli" => Some(client),
         "toxiproxy" | "toxiproxy-server" => {

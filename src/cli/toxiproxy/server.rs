@@ -50,7 +50,7 @@ pub(in crate::cli) fn serve(
     arguments: &[String],
     console: &Console,
 ) -> anyhow::Result<ExitCode> {
-    let options = match parse(arguments, &FLAGS).and_then(Options::read) {
+    let options = match parse(arguments, &FLAGS).and_then(|it| Options::read(&it)) {
         Ok(options) => options,
         Err(error) => {
             let usage = format!("Usage of {called}:\n{USAGE}");
@@ -86,7 +86,7 @@ struct Options {
 }
 
 impl Options {
-    fn read(given: Given) -> Result<Self, FlagError> {
+    fn read(given: &Given) -> Result<Self, FlagError> {
         let text = |name, default: &str| given.value(name).unwrap_or(default).to_owned();
         let seed = given.value("seed").map(|text| {
             let seed = text.parse::<i64>().map_err(|_| {
@@ -190,7 +190,7 @@ mod tests {
 
     fn options(arguments: &[&str]) -> Options {
         let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
-        Options::read(parse(&arguments, &FLAGS).unwrap()).unwrap()
+        Options::read(&parse(&arguments, &FLAGS).unwrap()).unwrap()
     }
 
     #[test]

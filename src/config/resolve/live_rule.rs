@@ -65,9 +65,8 @@ fn resolve(
             return None;
         }
     };
-    let table = match value.get_mut() {
-        DeValue::Table(table) => table,
-        _ => return None,
+    let DeValue::Table(table) = value.get_mut() else {
+        return None;
     };
     let lease = take_lease(table, source, problems);
     name_it(name, table, source, problems);

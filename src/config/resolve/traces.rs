@@ -59,17 +59,14 @@ fn headers(located: &Located<'_, TracesConfig>, problems: &mut Problems) -> Opti
     let mut whole = true;
     for (name, value) in &located.value.headers {
         let parsed = name.parse::<HeaderName>().ok();
-        match parsed.zip(value.parse::<HeaderValue>().ok()) {
-            Some((name, mut value)) => {
-                value.set_sensitive(true);
-                headers.insert(name, value);
-            }
-            None => {
-                let message = format!("`{name}` with this value is no HTTP header");
-                let help = "names are tokens, values have no line ends".to_owned();
-                located.error(problems, &format!("headers.{name}"), message, help);
-                whole = false;
-            }
+        if let Some((name, mut value)) = parsed.zip(value.parse::<HeaderValue>().ok()) {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        } else {
+            let message = format!("`{name}` with this value is no HTTP header");
+            let help = "names are tokens, values have no line ends".to_owned();
+            located.error(problems, &format!("headers.{name}"), message, help);
+            whole = false;
         }
     }
     whole.then_some(headers)

@@ -81,6 +81,10 @@ pub(super) struct Charge {
 
 /// The parts of a figure that are summed up.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "as the figure's fields, with their unit"
+)]
 pub(super) struct Sums {
     pub(super) dyn_uj: Option<u64>,
     pub(super) zombie_uj: Option<u64>,

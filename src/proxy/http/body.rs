@@ -1,6 +1,7 @@
 //! The body of an answer: as it comes, or through the stages that act on it.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -51,6 +52,21 @@ pub(super) struct First {
     pub(super) trailing: bool,
 }
 
+/// Awaits a write to the client, the answer's last one or one before it.
+async fn written(
+    activity: &Activity,
+    beside: &mut Beside<'_>,
+    last: bool,
+    write: impl Future<Output = io::Result<()>>,
+) -> Result<(), Failure> {
+    let written = if last {
+        beside.with(finishing(activity, write)).await?
+    } else {
+        beside.with(holding(activity, write)).await?
+    };
+    written.map_err(Failure::of_client)
+}
+
 /// The body as it is, with the head in one write where it has come.
 pub(super) async fn pass(
     call: &mut InFlight<'_>,
@@ -91,12 +107,7 @@ pub(super) async fn pass(
             behind.body_came(call, &connection.stream);
         }
         let write = patience::write(client, &before, &buffer[..ready], patience);
-        let written = if scanned.done {
-            beside.with(finishing(&call.activity, write)).await?
-        } else {
-            beside.with(holding(&call.activity, write)).await?
-        };
-        written.map_err(Failure::of_client)?;
+        written(&call.activity, beside, scanned.done, write).await?;
         buffer.consume(taken);
         call.response_bytes += scanned.wire as u64;
         if scanned.done {

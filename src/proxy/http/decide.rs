@@ -19,6 +19,10 @@ use crate::snapshot::Observe;
 type Fields<'h> = SmallVec<[Field<'h>; 24]>;
 
 /// What the head alone tells of the rules.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for one match; a box would cost each call that looks an allocation"
+)]
 enum Asked<'r> {
     /// They have decided.
     Decided,

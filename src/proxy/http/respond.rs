@@ -18,7 +18,7 @@ use crate::proxy::http::body::{First, Passed, pass, staged};
 use crate::proxy::http::exchange::{Asked, end_by_rule, enter};
 use crate::proxy::http::forward::Answered;
 use crate::proxy::http::read_ahead::reading_ahead;
-use crate::proxy::http::shape::{HeadBytes, prepare_head, room_for_trailers, shape};
+use crate::proxy::http::shape::{HeadBytes, Shape, prepare_head, room_for_trailers, shape};
 use crate::proxy::http::switch::switch;
 use crate::proxy::http::{Next, to_client};
 use crate::proxy::patience;
@@ -56,10 +56,8 @@ pub(super) async fn respond(
     let shape = shape(&head, asked, stages.as_ref(), patience, room);
     // For an HTTP/1.0 client, which knows no chunks, or for trailers, which need them.
     let stages = stages.or_else(|| shape.framing.map(|_| Stages::plain()));
-    begin_end(call, &head, &buffer, shape.trailing);
-    let ending = call.session.is_ending();
-    let keep = asked.keep && !shape.until_close && !ending && beside.is_sent();
-    call.ends_with_connection = shape.until_close;
+    begin_end(call, &head, &buffer, &shape);
+    let keep = asked.keep && !shape.until_close && !call.session.is_ending() && beside.is_sent();
     let mut scanner = BodyScanner::new(head.framing);
     let head_bytes = prepare_head(
         call,
@@ -103,8 +101,9 @@ pub(super) async fn respond(
 
 /// What is known of the answer's end before its body: a head may say it, and a body of announced
 /// length not be all.
-fn begin_end(call: &mut InFlight<'_>, head: &Response, buffer: &[u8], trailing: bool) {
-    if trailing {
+fn begin_end(call: &mut InFlight<'_>, head: &Response, buffer: &[u8], shape: &Shape) {
+    call.ends_with_connection = shape.until_close;
+    if shape.trailing {
         call.session.client.hold_end(true);
     }
     if let Some(field) = call.target.protocol.ending() {

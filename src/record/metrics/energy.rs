@@ -154,6 +154,10 @@ pub(super) static METRICS: &[Metric] = &[
             unit: "watt",
             lines: &[
                 (
+                    r#"sum(rate(hormesis_meter_joules_total{job=~"$job",instance=~"$instance"}[$__rate_interval]))"#,
+                    "all",
+                ),
+                (
                     r#"sum(rate(hormesis_energy_joules_total{job=~"$job",instance=~"$instance"}[$__rate_interval]))"#,
                     "calls",
                 ),

@@ -1,8 +1,8 @@
 //! The context of a trace as heads carry it: W3C Trace Context, `traceparent`.
 
-use std::fmt::Write;
-
 use serde::Serialize;
+
+use crate::units::hex;
 
 /// The header's name.
 pub const TRACEPARENT: &str = "traceparent";
@@ -91,17 +91,6 @@ impl Serialize for TraceContext {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}/{}", hex(&self.trace), hex(&self.span)))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string does not fail.
-        if write!(text, "{byte:02x}").is_err() {
-            break;
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -70,12 +70,17 @@ impl Live {
         let admin = address(" admin listening");
         // Read on, so that it never waits for us.
         thread::spawn(move || lines.for_each(drop));
-        Self {
+        let live = Self {
             sandbox,
             admin,
             chat,
             child,
-        }
+        };
+        // The address is told before the API is served, and its token stands from then on.
+        let ready = format!("http://{}/readyz", live.admin);
+        let served = live.output(&["health", &ready, "--timeout", "20s"]);
+        assert!(served.status.success(), "{served:?}");
+        live
     }
 
     /// A command that asks this sidecar, not started yet.

@@ -95,6 +95,7 @@ fn every_line_with_add_in_readme_and_guide_is_taken() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn rules_are_listed_added_armed_and_stopped() {
     let live = Live::start();
     let add = [
