@@ -63,7 +63,8 @@ class Terminal:
 
     def ended(self, code):
         """The picture is gone, what was before is back, and keys are echoed again."""
-        shown = self.wait(f"ended with {code}")
+        # The last word of what `stty -a` tells.
+        shown = self.wait(f"ended with {code}", "extproc")
         assert "before" in shown and "calls/s" not in shown, shown
         words = re.split(r"[\s;]+", shown)
         assert "icanon" in words and "echo" in words and "isig" in words, shown

@@ -80,7 +80,11 @@ fn a_reset_is_passed_on_as_one() {
     client.reset();
     assert_eq!(server.end(), End::Reset);
     let mut client = sidecar.connect();
-    upstream.accept().reset();
+    let mut server = upstream.accept();
+    // Past the connecting: a reset before that is a connection that failed.
+    client.send("x");
+    assert_eq!(server.take(1), b"x");
+    server.reset();
     assert_eq!(client.end(), End::Reset);
     let records = sidecar.records();
     assert_eq!(ending(&records[0]), "client_abort/downstream/null");
