@@ -41,6 +41,7 @@ fn lines(dir: &Path) -> Vec<Value> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn every_change_and_every_refusal_is_told_with_who_and_what() {
     let dir = tempdir().unwrap();
     let mut served = Served::with(&settings(), Some(dir.path()));

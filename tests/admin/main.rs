@@ -447,7 +447,7 @@ fn a_mistake_in_a_probe_is_pointed_at() {
         let body = answer.json();
         assert_eq!(body["help"], said);
         assert_eq!(body["problems"][0]["at"], at);
-        assert!(body["error"].as_str().unwrap().contains("\n"), "{body}");
+        assert!(body["error"].as_str().unwrap().contains('\n'), "{body}");
     }
     served.get("/probes").refused(400);
     served.get("/probes?expr=rate&over=1s").refused(400);

@@ -23,6 +23,10 @@ pub(crate) fn toxic(name: &str, kind: ToxicKind) -> Toxic {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an address or a text, as it is at hand"
+)]
 pub(crate) fn config(name: &str, listen: &str, upstream: impl ToString) -> ProxyConfig {
     ProxyConfig {
         name: name.to_owned(),

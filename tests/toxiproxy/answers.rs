@@ -48,10 +48,12 @@ fn every_answer_is_that_of_toxiproxy() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `fold` hands it on")]
 fn named(text: String, (name, listen): (&String, &String)) -> String {
     text.replace(&format!("${{{name}}}"), listen)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `fold` hands it on")]
 fn unnamed(text: String, (name, listen): (&String, &String)) -> String {
     text.replace(listen.as_str(), &format!("${{{name}}}"))
 }
