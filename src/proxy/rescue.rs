@@ -82,6 +82,17 @@ impl Failure {
         }
     }
 
+    /// Whether a connection broke off, be it while it was made: no peer said that it was done.
+    pub(super) fn is_reset(&self) -> bool {
+        match self {
+            Self::ClientGone(_) | Self::UpstreamReset(_) => true,
+            Self::Connect(ConnectError::Failed { source, .. }) => {
+                source.kind() == io::ErrorKind::ConnectionReset
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn rescue(&self) -> Rescue {
         let (status, origin, outcome) = match self {
             Self::ClientGone(_) | Self::ClientShort => {

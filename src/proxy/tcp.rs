@@ -38,7 +38,12 @@ pub(super) async fn serve(session: Session, early: Option<Buffer>) {
         Err(failure) => {
             tracing::debug!(call = call.id, reason = %failure, "connection failed");
             call.fail(&failure);
-            true
+            let reset = failure.is_reset();
+            if reset {
+                // One side's reset is the other's too; an orderly end would say FIN first.
+                session.client.reset_on_close();
+            }
+            !reset
         }
     };
     drop(call);
@@ -266,10 +271,7 @@ fn conclude(
             None
         }
         (BodyEnd::SinkGone(error), Side::Request)
-        | (BodyEnd::SourceFailed(error), Side::Response) => {
-            client.reset_on_close();
-            Some(Failure::UpstreamReset(error))
-        }
+        | (BodyEnd::SourceFailed(error), Side::Response) => Some(Failure::UpstreamReset(error)),
         (BodyEnd::SinkGone(error), Side::Response)
         | (BodyEnd::SourceFailed(error), Side::Request) => {
             upstream.reset_on_close();

@@ -73,22 +73,41 @@ fn large_streams_pass_at_the_same_time() {
 
 #[test]
 fn a_reset_is_passed_on_as_one() {
+    // Bare, and through the stages of a rule.
+    for fault in [&[][..], &["throttle = { bytes_per_second = \"10MiB\" }"]] {
+        let upstream = Upstream::scripted();
+        let sidecar = fault
+            .iter()
+            .fold(Sidecar::tcp(upstream.address), |sidecar, line| {
+                sidecar.fault(line)
+            })
+            .start();
+        let client = sidecar.connect();
+        let mut server = upstream.accept();
+        client.reset();
+        assert_eq!(server.end(), End::Reset, "{fault:?}");
+        let mut client = sidecar.connect();
+        let mut server = upstream.accept();
+        client.send("x");
+        assert_eq!(server.take(1), b"x");
+        server.reset();
+        assert_eq!(client.end(), End::Reset, "{fault:?}");
+        let records = sidecar.records();
+        assert_eq!(ending(&records[0]), "client_abort/downstream/null");
+        assert_eq!(ending(&records[1]), "upstream_error/upstream/null");
+    }
+}
+
+#[test]
+fn a_reset_right_after_the_accept_is_passed_on_too() {
     let upstream = Upstream::scripted();
     let sidecar = Sidecar::tcp(upstream.address).start();
-    let client = sidecar.connect();
-    let mut server = upstream.accept();
-    client.reset();
-    assert_eq!(server.end(), End::Reset);
-    let mut client = sidecar.connect();
-    let mut server = upstream.accept();
-    // Past the connecting: a reset before that is a connection that failed.
-    client.send("x");
-    assert_eq!(server.take(1), b"x");
-    server.reset();
-    assert_eq!(client.end(), End::Reset);
-    let records = sidecar.records();
-    assert_eq!(ending(&records[0]), "client_abort/downstream/null");
-    assert_eq!(ending(&records[1]), "upstream_error/upstream/null");
+    // Early enough to meet some of the connections before they are known to be made.
+    for round in 0..100 {
+        let mut client = sidecar.connect();
+        upstream.accept().reset();
+        assert_eq!(client.end(), End::Reset, "round {round}");
+    }
 }
 
 #[test]

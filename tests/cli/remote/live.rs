@@ -44,11 +44,20 @@ fn answer_all(mut stream: TcpStream) -> Option<()> {
 
 impl Live {
     pub(crate) fn start() -> Self {
-        let sandbox = Sandbox::new();
+        let live = Self::start_in(Sandbox::new(), "bind = \"127.0.0.1:0\"");
+        // The address is told before the API is served, and its token stands from then on.
+        let ready = format!("http://{}/readyz", live.admin);
+        let served = live.output(&["health", &ready, "--timeout", "20s"]);
+        assert!(served.status.success(), "{served:?}");
+        live
+    }
+
+    /// The same with these lines of `[admin]`, which may name files of the sandbox.
+    pub(crate) fn start_in(sandbox: Sandbox, admin: &str) -> Self {
         sandbox.write(
             "hormesis.toml",
             format!(
-                "seed = 7\nstate_dir = \"state\"\nadmin.bind = \"127.0.0.1:0\"\n\
+                "seed = 7\nstate_dir = \"state\"\n[admin]\n{admin}\n\
                  [log]\nfile = \"decisions.jsonl\"\ndecisions = \"all\"\n\
                  [upstreams.llm]\nendpoints = [\"http://{}\"]\n\
                  [listeners.chat]\nbind = \"127.0.0.1:0\"\nupstream = \"llm\"\n\
@@ -70,17 +79,12 @@ impl Live {
         let admin = address(" admin listening");
         // Read on, so that it never waits for us.
         thread::spawn(move || lines.for_each(drop));
-        let live = Self {
+        Self {
             sandbox,
             admin,
             chat,
             child,
-        };
-        // The address is told before the API is served, and its token stands from then on.
-        let ready = format!("http://{}/readyz", live.admin);
-        let served = live.output(&["health", &ready, "--timeout", "20s"]);
-        assert!(served.status.success(), "{served:?}");
-        live
+        }
     }
 
     /// A command that asks this sidecar, not started yet.

@@ -1,6 +1,7 @@
 //! Commands against a sidecar that runs.
 
 mod live;
+mod reach;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

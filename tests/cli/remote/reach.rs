@@ -1,0 +1,141 @@
+//! The ways to a sidecar: a unix socket, TLS with a token, TLS with a certificate.
+
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
+
+use super::live::{Live, wait_until};
+use crate::sandbox::Sandbox;
+
+const TOKEN: &str = "5d4f1c0b9a8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a392817060504";
+const ADD: [&str; 5] = ["add", "abort", "status=429", "--on", "chat"];
+
+/// An authority, and what it signed for a server and for a client, as files.
+fn write_certificates(sandbox: &Sandbox) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    sandbox.write("ca.pem", authority.pem());
+    let both = [("server", "localhost"), ("client", "ops.test")];
+    for (file, name) in both {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        sandbox.write(&format!("{file}.pem"), certificate.pem());
+        sandbox.write(&format!("{file}.key"), key.serialize_pem());
+    }
+}
+
+fn readable_by_its_owner_alone(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Until it answers: the address is told before the API is served.
+fn wait_for(live: &Live, ways: &[&str]) {
+    wait_until("an answer", || {
+        live.output(&[&["status"][..], ways].concat())
+            .status
+            .success()
+    });
+}
+
+#[test]
+fn a_unix_socket_needs_no_token_of_its_owner() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("admin.sock");
+    let live = Live::start_in(sandbox, "bind = \"unix:admin.sock\"");
+    let address = format!("unix:{}", path.display());
+    let ways = ["--admin", &address];
+    wait_for(&live, &ways);
+    let told = live.run(&[&ADD[..], &ways].concat());
+    assert!(told.starts_with("exit code: 0"), "{told}");
+    // What it says to type reaches the same sidecar.
+    let undo = format!("undo   hormesis stop abort-chat --admin {address}");
+    assert!(told.contains(&undo), "{told}");
+    assert!(live.call().starts_with("HTTP/1.1 429"));
+    let told = live.run(&[&["stop", "abort-chat"], &ways[..]].concat());
+    assert!(told.starts_with("exit code: 0"), "{told}");
+    assert!(live.call().starts_with("HTTP/1.1 200"));
+    let misplaced = [&["status"], &ways[..], &["--ca", "ca.pem"]].concat();
+    let told = live.run(&misplaced);
+    assert!(told.starts_with("exit code: 2"), "{told}");
+}
+
+#[test]
+fn tls_believes_its_own_authority_and_shows_a_token() {
+    let sandbox = Sandbox::new();
+    write_certificates(&sandbox);
+    sandbox.write("ops.token", TOKEN);
+    readable_by_its_owner_alone(&sandbox.path("ops.token"));
+    let live = Live::start_in(
+        sandbox,
+        "bind = \"127.0.0.1:0\"\ntls = { cert = \"server.pem\", key = \"server.key\" }\n\
+         tokens = [{ file = \"ops.token\", scopes = [\"read\", \"write\"] }]",
+    );
+    let port = live.admin.rsplit_once(':').unwrap().1;
+    let address = format!("https://localhost:{port}");
+    let ways = ["--admin", &address, "--ca", "ca.pem"];
+    let token = ["--token-file", "ops.token"];
+    wait_for(&live, &[&ways[..], &token].concat());
+    // Without the token it is a stranger on this machine.
+    let told = live.run(&[&ADD[..], &ways].concat());
+    assert!(told.starts_with("exit code: 1"), "{told}");
+    assert!(told.contains("token"), "{told}");
+    let told = live.run(&[&ADD[..], &ways, &token].concat());
+    assert!(told.starts_with("exit code: 0"), "{told}");
+    assert!(live.call().starts_with("HTTP/1.1 429"));
+    // No scope holds another.
+    let told = live.run(&[&["halt"], &ways[..], &token].concat());
+    assert!(told.starts_with("exit code: "), "{told}");
+    // The system's authorities did not sign that certificate, and no name leads to another one.
+    let strangers = [
+        vec!["status", "--admin", &address],
+        vec!["status", "--admin", "https://localhost:1", "--ca", "ca.pem"],
+    ];
+    for stranger in strangers {
+        let told = live.run(&stranger);
+        assert!(told.starts_with("exit code: 1"), "{told}");
+    }
+    let by_address = format!("https://127.0.0.1:{port}");
+    let told = live.run(&["status", "--admin", &by_address, "--ca", "ca.pem"]);
+    assert!(
+        told.starts_with("exit code: 1") && told.contains("certificate"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_certificate_shown_stands_for_a_token() {
+    let sandbox = Sandbox::new();
+    write_certificates(&sandbox);
+    let live = Live::start_in(
+        sandbox,
+        "bind = \"127.0.0.1:0\"\n\
+         tls = { cert = \"server.pem\", key = \"server.key\", client_ca = \"ca.pem\", client_auth = \"optional\" }\n\
+         clients = [{ name = \"ops.test\", scopes = [\"read\", \"write\"] }]",
+    );
+    let port = live.admin.rsplit_once(':').unwrap().1;
+    let address = format!("https://localhost:{port}");
+    let ways = ["--admin", &address, "--ca", "ca.pem"];
+    let shown = ["--cert", "client.pem", "--key", "client.key"];
+    wait_for(&live, &ways);
+    let told = live.run(&[&ADD[..], &ways].concat());
+    assert!(told.starts_with("exit code: 1"), "{told}");
+    let told = live.run(&[&ADD[..], &ways, &shown].concat());
+    assert!(told.starts_with("exit code: 0"), "{told}");
+    assert!(live.call().starts_with("HTTP/1.1 429"));
+    // The key of another certificate is told before anything is asked.
+    let wrong = ["--cert", "client.pem", "--key", "server.key"];
+    let told = live.run(&[&["status"], &ways[..], &wrong].concat());
+    assert!(
+        told.starts_with("exit code: 2") && told.contains("server.key"),
+        "{told}"
+    );
+}
