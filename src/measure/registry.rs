@@ -54,7 +54,7 @@ pub static MEASURES: &[Measure] = &[
     Measure {
         name: "error_rate",
         unit: Unit::Share,
-        doc: "The share of calls that ended in a time-out or an error of the upstream (5xx, 429, a reset, a lie, no connection). Calls that a rule ended are left out of both sides.",
+        doc: "The share of calls that ended in a time-out or an error of the upstream (5xx, 429, a reset, a lie, no connection). Calls that a rule ended are left out of both sides; so are those that a fault acted on and that then ended by a time-out or a connection that broke.",
         needs_tokens: false,
         reads: Reads::Share(errors),
     },
@@ -81,7 +81,9 @@ pub static MEASURES: &[Measure] = &[
     },
 ];
 
-/// A rule's own deed must not stop it: what it ended is neither an error nor a call.
+/// A rule's own deed must not stop it: what it ended is neither an error nor a call. Nor is what broke
+/// under it, since a peer may have lost patience with what it did. Answers that say that they are
+/// errors are: a real outage shows also where a fault acts on every call.
 fn errors(seen: &Seen, counting: Counting) -> (u64, u64) {
     let calls = &seen.all.calls;
     let real = |outcome| calls.of_outcome(outcome) - calls.of(outcome, Origin::Injected);
@@ -89,7 +91,10 @@ fn errors(seen: &Seen, counting: Counting) -> (u64, u64) {
     let injected = calls.of_origin(Origin::Injected);
     match counting {
         Counting::All => (errors + injected, calls.all()),
-        Counting::NotInjected => (errors, calls.all() - injected),
+        Counting::NotInjected => (
+            errors.saturating_sub(seen.broken),
+            calls.all().saturating_sub(injected + seen.broken),
+        ),
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Seen {
     pub all: Tally,
     /// Of those, calls that a fault acted on.
     pub touched: Tally,
+    /// Of these, calls that failed in a way that a fault can be the cause of.
+    pub broken: u64,
 }
 
 impl Seen {
@@ -33,6 +35,7 @@ impl Seen {
 
     pub(super) fn add(&mut self, growth: &SlotGrowth) {
         self.started += growth.started;
+        self.broken += growth.broken;
         growth.all.grow(&mut self.all);
         if let Some(touched) = &growth.touched {
             touched.grow(&mut self.touched);
@@ -92,6 +95,7 @@ pub(super) struct SlotGrowth {
     started: u64,
     all: TallyGrowth,
     touched: Option<Box<TallyGrowth>>,
+    broken: u64,
 }
 
 impl SlotGrowth {
@@ -105,15 +109,17 @@ impl SlotGrowth {
                 .saturating_sub(before.map_or(0, |it| it.started)),
             all: TallyGrowth::new(&now.all, before.map(|it| &it.all)),
             touched: touched.filter(|it| !it.is_empty()),
+            broken: now.broken.saturating_sub(before.map_or(0, |it| it.broken)),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.started == 0 && self.all.is_empty() && self.touched.is_none()
+        self.started == 0 && self.all.is_empty() && self.touched.is_none() && self.broken == 0
     }
 
     pub(super) fn merge(&mut self, later: &Self) {
         self.started += later.started;
+        self.broken += later.broken;
         self.all.merge(&later.all);
         if let Some(later) = &later.touched {
             match &mut self.touched {

@@ -140,6 +140,23 @@ fn what_a_rule_did_itself_is_no_error() {
 }
 
 #[test]
+fn what_broke_under_a_fault_is_no_error_and_what_answered_that_it_failed_is_one() {
+    let mut bed = Bed::new();
+    bed.ok(40);
+    bed.touched("chat", 60, Outcome::UpstreamError, Origin::Upstream, 1);
+    let slot = bed.slot("chat");
+    for _ in 0..50 {
+        slot.touched().broke();
+    }
+    bed.second();
+    let said = bed.say("error_rate");
+    assert_eq!((said.value, said.of), (Some(0.2), 50));
+    let expression: Expression = "error_rate".parse().unwrap();
+    let all = expression.evaluate(&bed.history, Counting::All, Duration::ZERO);
+    assert_eq!((all.value, all.of), (Some(0.6), 100));
+}
+
+#[test]
 fn times_and_aborts_are_those_of_calls_that_no_fault_touched() {
     let mut bed = Bed::new();
     bed.ok(50);

@@ -108,6 +108,8 @@ pub(in crate::proxy) struct InFlight<'s> {
     /// A toxic acted on the connection.
     pub(in crate::proxy) intoxicated: bool,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
+    /// It ended by a failure that a fault can be the cause of.
+    broke: bool,
     pub(in crate::proxy) reason: Option<String>,
     pub(in crate::proxy) upstream_sent: Option<Instant>,
     /// Of the time until then, what was injected or spent connecting.
@@ -164,6 +166,7 @@ impl<'s> InFlight<'s> {
             ends_with_connection: false,
             intoxicated: false,
             end: None,
+            broke: false,
             reason: None,
             upstream_sent: None,
             not_ours: Duration::ZERO,
@@ -259,6 +262,7 @@ impl<'s> InFlight<'s> {
     pub(in crate::proxy) fn fail(&mut self, failure: &Failure) {
         if self.end.is_none() {
             self.reason = Some(failure.to_string());
+            self.broke = failure.may_be_caused();
         }
         let rescue = failure.rescue();
         self.conclude(rescue.outcome, rescue.origin);
@@ -343,6 +347,9 @@ impl<'s> InFlight<'s> {
     fn count_touched(&self, outcome: Outcome, origin: Origin, total: Duration) {
         let touched = self.counters().touched();
         touched.call_ended(outcome, origin, total);
+        if self.broke && origin != Origin::Injected {
+            touched.broke();
+        }
         if let Some(first) = self.first_token {
             touched.first_token(first - self.started);
         }

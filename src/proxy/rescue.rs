@@ -93,6 +93,21 @@ impl Failure {
         }
     }
 
+    /// Whether what a fault did to the call can be the cause: a peer that was kept waiting closes, or
+    /// a time-out passes. No fault keeps a connection from being made, nor makes a peer lie.
+    pub(super) const fn may_be_caused(&self) -> bool {
+        matches!(
+            self,
+            Self::ClientStuck
+                | Self::Connect(ConnectError::Timeout { .. } | ConnectError::TlsTimeout { .. })
+                | Self::UpstreamBlocked
+                | Self::UpstreamClosed
+                | Self::UpstreamReset(_)
+                | Self::UpstreamShort
+                | Self::UpstreamStuck
+        )
+    }
+
     pub(super) fn rescue(&self) -> Rescue {
         let (status, origin, outcome) = match self {
             Self::ClientGone(_) | Self::ClientShort => {

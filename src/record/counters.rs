@@ -88,6 +88,8 @@ pub(crate) struct SlotCells {
     pub(crate) all: TallyCells,
     /// Of those, calls that a fault acted on; made with the first one.
     pub(crate) touched: OnceLock<Box<TallyCells>>,
+    /// Of these, calls that failed in a way that a fault can be the cause of.
+    pub(crate) broken: AtomicU64,
     pub(crate) started: AtomicU64,
     pub(crate) ended: AtomicU64,
     pub(crate) opened: AtomicU64,
@@ -105,6 +107,7 @@ impl SlotCells {
             protocol,
             all: TallyCells::new(),
             touched: OnceLock::new(),
+            broken: AtomicU64::new(0),
             started: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             opened: AtomicU64::new(0),
@@ -322,26 +325,38 @@ impl SlotCounters {
             .cells
             .touched
             .get_or_init(|| Box::new(TallyCells::new()));
-        TouchedCounters(cells)
+        TouchedCounters {
+            cells,
+            broken: &self.cells.broken,
+        }
     }
 }
 
 /// Counts a call that a fault acted on a second time, among its like: what is left of the first
 /// count are the others.
 #[derive(Clone, Copy, Debug)]
-pub struct TouchedCounters<'c>(&'c TallyCells);
+pub struct TouchedCounters<'c> {
+    cells: &'c TallyCells,
+    broken: &'c AtomicU64,
+}
 
 impl TouchedCounters<'_> {
     pub fn call_ended(self, outcome: Outcome, origin: Origin, duration: Duration) {
-        self.0.ended(outcome, origin, duration);
+        self.cells.ended(outcome, origin, duration);
+    }
+
+    /// It failed, with neither a whole answer of its own nor by a rule's order: the peer may have
+    /// lost patience with what a fault did. Told after [`Self::call_ended`].
+    pub fn broke(self) {
+        add(self.broken, 1);
     }
 
     pub fn first_token(self, since_head: Duration) {
-        self.0.first_token.observe(since_head);
+        self.cells.first_token.observe(since_head);
     }
 
     pub fn token_gap(self, gap: Duration) {
-        self.0.token_gap.observe(gap);
+        self.cells.token_gap.observe(gap);
     }
 }
 

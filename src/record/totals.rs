@@ -24,6 +24,8 @@ pub struct SlotTotals {
     pub all: Tally,
     /// Of those, calls that a fault acted on; absent where there was none.
     pub touched: Option<Box<Tally>>,
+    /// Of these, calls that failed in a way that a fault can be the cause of.
+    pub broken: u64,
     pub started: u64,
     ended: u64,
     pub connections_opened: u64,
@@ -144,6 +146,7 @@ impl SlotTotals {
             protocol: cells.protocol,
             all: Tally::default(),
             touched: None,
+            broken: 0,
             started: 0,
             ended: 0,
             connections_opened: 0,
@@ -156,7 +159,9 @@ impl SlotTotals {
     }
 
     fn add(&mut self, cells: &SlotCells) {
-        // Calls that were touched are counted among all before: so there are never more of them.
+        // Calls that were touched are counted among all before, and those that broke among these:
+        // so there are never more of them.
+        self.broken += cells.broken.load(Ordering::Relaxed);
         if let Some(touched) = cells.touched.get() {
             touched.fold(self.touched.get_or_insert_default());
         }

@@ -6,7 +6,7 @@ use hormesis::control::ConditionThread;
 use hormesis::measure::Expression;
 use tokio::time::Instant;
 
-use crate::support::{Running, Serving, Sidecar, Wire, eventually};
+use crate::support::{Running, Serving, Sidecar, Upstream, Wire, eventually};
 
 const CONDITION: &str = "[safety]\nstop_when = [\"error_rate(front) > 25%\"]";
 const STALL: [&str; 1] = ["stall = { at = \"before-upstream\" }"];
@@ -119,6 +119,58 @@ fn injected_errors_stop_nothing_and_hide_no_real_ones() {
     // A third of those that ended by themselves, a sixteenth of all.
     let reason = sidecar.handle.halted().unwrap().reason;
     assert!(reason.ends_with("33.333333% of 45 calls"), "{reason}");
+}
+
+/// An upstream that loses patience with a body that a rule slows down says nothing of itself.
+#[test]
+fn connections_that_break_under_a_fault_stop_nothing_and_hide_no_outage() {
+    let upstream = Upstream::scripted();
+    let throttle = "throttle = { bytes_per_second = \"1B\", burst = \"1B\", side = \"request\" }";
+    let sidecar = Sidecar::before(&upstream)
+        .with(CONDITION)
+        .rule("select.path = \"/slow\"", &[throttle])
+        .start();
+    let answered = |request: &str, answer: &str| {
+        let (mut client, mut server) = sidecar.call(&upstream, request);
+        server.send(answer);
+        client.answer().status()
+    };
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let broken = "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for _ in 0..20 {
+        assert_eq!(answered("GET / HTTP/1.1\r\nHost: h\r\n\r\n", ok), 200);
+    }
+    let slow = "POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 64\r\n\r\n";
+    let body = "x".repeat(64);
+    for _ in 0..20 {
+        let mut client = sidecar.connect();
+        client.send(format!("{slow}{body}"));
+        let mut server = upstream.accept();
+        server.head();
+        server.take(1);
+        server.reset();
+        assert_eq!(client.answer().status(), 502);
+    }
+    let effect = || {
+        sidecar
+            .handle
+            .effect("r1", Duration::from_secs(60))
+            .unwrap()
+    };
+    eventually("all calls are counted", || effect().treated.calls == 20);
+    counted(&sidecar, 20);
+    sidecar.handle.watch_conditions();
+    assert_eq!(sidecar.handle.halted(), None);
+    assert_eq!(probe(&sidecar, "error_rate over 1m"), Some(0.0));
+
+    // What it answers it says of itself, under whatever fault.
+    for _ in 0..20 {
+        let request = "POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx";
+        assert_eq!(answered(request, broken), 500);
+    }
+    counted(&sidecar, 40);
+    sidecar.handle.watch_conditions();
+    assert!(sidecar.handle.halted().is_some());
 }
 
 #[test]
