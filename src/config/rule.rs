@@ -293,10 +293,18 @@ impl RuleConfig {
                 "give a time like \"5s\"",
             ));
         }
+        if config.min_throughput.get() == 0 {
+            complaints.push(Complaint::new(
+                "trigger.caller.min_throughput",
+                "a caller could hold its call for ever",
+                "give a number of bytes a second like \"1KiB\"",
+            ));
+        }
         match config.secret() {
             Ok(secret) => Some(Trigger::Caller(Caller {
                 secret,
                 max_delay: config.max_delay.get(),
+                min_throughput: config.min_throughput.get(),
                 probability: self.probability.unwrap_or(Probability::ALWAYS),
                 has_faults: !self.faults.is_empty(),
             })),

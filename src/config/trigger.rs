@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Complaint;
-use crate::units::Span;
+use crate::units::{ByteSize, Span};
 
 /// Exactly one of its keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,13 @@ pub struct CallerConfig {
     /// no call waits longer for its own asking; 5s where absent
     #[serde(default = "five_seconds")]
     pub max_delay: Span,
+    /// no call is slower for its own asking, in bytes a second; 1KiB where absent
+    #[serde(default = "one_kibibyte")]
+    pub min_throughput: ByteSize,
+}
+
+const fn one_kibibyte() -> ByteSize {
+    ByteSize::new(1024)
 }
 
 const fn five_seconds() -> Span {

@@ -36,6 +36,8 @@ pub struct Caller {
     pub secret: Arc<[u8]>,
     /// Longer delays are asked in vain: they last so long.
     pub max_delay: Duration,
+    /// Bytes a second. Who asks for fewer gets these: else a call would hold its place for months.
+    pub min_throughput: u64,
     /// A caller who asks for a larger share of its calls gets this one.
     pub probability: Probability,
     /// Whether the rule has faults of its own, for `on`.
@@ -110,7 +112,7 @@ impl Caller {
                 "abort" => asked.abort = Some((answer(error(value)?), share)),
                 "throughput" => {
                     let rate = ByteSize::from_str(value).ok()?.get();
-                    asked.throughput = Some((rate.max(1), share));
+                    asked.throughput = Some((rate.max(self.min_throughput), share));
                 }
                 "percentage" => {}
                 _ => return None,
@@ -129,7 +131,7 @@ impl Caller {
         if let Some(kibibytes) = number(call, "throughput-response")? {
             let share = self.share(text(call, "throughput-response-percentage")?)?;
             let rate = kibibytes.checked_mul(1024).filter(|it| *it > 0)?;
-            asked.throughput = Some((rate, share));
+            asked.throughput = Some((rate.max(self.min_throughput), share));
         }
         let share = || self.share(text(call, "abort-request-percentage")?);
         if let Some(status) = number(call, "abort-request")? {
@@ -275,6 +277,7 @@ impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caller")
             .field("max_delay", &self.max_delay)
+            .field("min_throughput", &self.min_throughput)
             .field("probability", &self.probability)
             .finish_non_exhaustive()
     }
@@ -293,6 +296,7 @@ mod tests {
         Caller {
             secret: SECRET.as_bytes().into(),
             max_delay: Duration::from_secs(2),
+            min_throughput: 4096,
             probability: Probability::new(probability).unwrap(),
             has_faults: true,
         }
@@ -354,6 +358,11 @@ mod tests {
         let kinds: Vec<_> = found.effects(0.0).into_iter().map(|it| it.0).collect();
         assert_eq!(kinds, ["delay", "abort", "throttle"]);
         assert!(!found.own(0.0));
+        for slow in ["0B", "1B", "4095B"] {
+            let asked = format!("throughput={slow}");
+            let found = with_secret(&[(FAULT_HEADER, &asked)]).unwrap();
+            assert_eq!(found.throughput, Some((4096, 1.0)), "{slow}");
+        }
         let found = with_secret(&[(FAULT_HEADER, "on, percentage=30")]).unwrap();
         assert!(found.own(0.29) && !found.hits(0.31));
         let headers = [
@@ -376,6 +385,8 @@ mod tests {
         .unwrap();
         assert_eq!(found.delay, Some((Duration::from_millis(150), 1.0)));
         assert_eq!(found.throughput, Some((8192, 1.0)));
+        let slow = with_secret(&[("x-envoy-fault-throughput-response", "1")]).unwrap();
+        assert_eq!(slow.throughput, Some((4096, 1.0)));
         // The HTTP status stands before the gRPC code.
         assert_eq!(found.abort, Some((answer(ErrorSpec::Status(429)), 0.4)));
         let found = with_secret(&[("x-envoy-fault-abort-grpc-request", "99")]).unwrap();
