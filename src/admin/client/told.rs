@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::RefusedProblem;
 
@@ -19,9 +19,25 @@ pub struct Status {
     pub halted: Option<Halt>,
     pub listeners: Vec<Listener>,
     pub rules: Vec<RuleFigures>,
+    /// Those that halt everything. Earlier versions did not tell them.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
     pub calls: Vec<CallFigures>,
     pub decisions: Decisions,
     pub energy: Option<Energy>,
+}
+
+/// A condition of `[safety] stop_when`, as it is now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Condition {
+    pub expr: String,
+    /// Of the value: `share` (0 to 1), `seconds` or `per_second`.
+    pub unit: String,
+    /// Absent where too little was seen to tell.
+    pub value: Option<f64>,
+    /// So many calls were looked at.
+    pub of: u64,
+    pub breached: Option<bool>,
 }
 
 /// Why and since when no fault acts.

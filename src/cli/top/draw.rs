@@ -18,6 +18,8 @@ const LEAST: (u16, u16) = (60, 14);
 const TALL: u16 = 36;
 const ROOMY: u16 = 22;
 const MOST_LISTENERS: usize = 8;
+/// Title, headings and two rules are always shown.
+const LEAST_RULES: u16 = 4;
 
 pub(super) struct Picture<'a> {
     pub(super) view: &'a View,
@@ -34,6 +36,7 @@ const HELP: &[&str] = &[
     "token1       half of the streams had their first token within this",
     "errors       calls that failed for real; injected: those that a rule made fail",
     "now          calls that a rule acts on at this moment",
+    "halts when   [safety] stop_when: what ends every fault, with its value now",
     "denied       calls that a rule hit and let go: a limit, a halt, its schedule",
     "energy       above idle, since the start; – is unknown, which is not 0",
 ];
@@ -51,6 +54,15 @@ impl Picture<'_> {
         // A blank line between the parts, where there is room for it.
         let blank = u16::from(area.height >= ROOMY);
         let above = 2 + rows(alarms.len() + listeners + 2) + blank + 6 + blank;
+        // So many conditions as the rules leave room for, under a title.
+        let room = area.height.saturating_sub(above + LEAST_RULES + 1 + blank);
+        let shown = usize::from(room).min(self.view.conditions.len());
+        let halts = if shown == 0 || self.help {
+            0
+        } else {
+            rows(shown + 1) + blank
+        };
+        let above = above + halts;
         let lines = match area.height {
             // What the rules leave.
             TALL.. if !self.help => {
@@ -59,13 +71,14 @@ impl Picture<'_> {
             }
             _ => 0,
         };
-        let [header, alarm, calls, over_time, middle, rules, footer] = Layout::vertical([
+        let [header, alarm, calls, over_time, middle, halt, rules, footer] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(rows(alarms.len())),
             Constraint::Length(rows(listeners + 2) + blank),
             Constraint::Length(lines),
             Constraint::Length(6 + blank),
-            Constraint::Min(4),
+            Constraint::Length(halts),
+            Constraint::Min(LEAST_RULES),
             Constraint::Length(1),
         ])
         .areas(area);
@@ -87,6 +100,9 @@ impl Picture<'_> {
             .areas(middle);
         frame.render_widget(tables::errors(self.view), errors);
         frame.render_widget(tables::energy(self.view, energy.width), energy);
+        if halts > 0 {
+            frame.render_widget(tables::conditions(self.view, shown), halt);
+        }
         frame.render_widget(tables::rules(self.view, rules), rules);
     }
 

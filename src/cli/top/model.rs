@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::scrape::{self, ByListener, Histogram};
-use crate::admin::client::told::{Energy, Rule, Rules, Status};
+use crate::admin::client::told::{Condition, Energy, Rule, Rules, Status};
 use crate::admin::client::{Client, ClientError};
 use crate::error::Origin;
 
@@ -173,6 +173,8 @@ pub(super) struct View {
     pub(super) listeners: Vec<ListenerView>,
     pub(super) errors: Vec<ErrorView>,
     pub(super) rules: Vec<RuleView>,
+    /// What halts everything, with its value now.
+    pub(super) conditions: Vec<Condition>,
     pub(super) energy: Option<EnergyView>,
     #[serde(skip)]
     pub(super) lines: Vec<Point>,
@@ -257,6 +259,7 @@ impl View {
                 .collect(),
             errors: errors(span),
             rules: now.rules.iter().map(|it| rule(span, it)).collect(),
+            conditions: status.conditions.clone(),
             energy: status.energy.as_ref().map(|it| energy(span, it)),
             lines,
         }

@@ -6,7 +6,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
 use super::{MOST_LISTENERS, section};
-use crate::cli::figures::{joules, microjoules, optional_seconds, percent, rate, whole_seconds};
+use crate::admin::client::told::Condition;
+use crate::cli::figures::{
+    counted, joules, microjoules, optional_seconds, percent, rate, seconds, whole_seconds,
+};
 use crate::cli::top::model::{ErrorView, ListenerView, RuleView, View};
 
 /// From this width on a rule's row has all of its columns.
@@ -112,6 +115,37 @@ fn error(error: &ErrorView) -> Row<'_> {
         right(mostly.to_owned()),
     ])
     .style(Style::new().fg(color))
+}
+
+/// What halts everything, each with its value now; as many as there is room for.
+pub(super) fn conditions(view: &View, room: usize) -> Table<'_> {
+    let widths = [
+        Constraint::Fill(1),
+        Constraint::Length(12),
+        Constraint::Length(16),
+    ];
+    let title = match view.conditions.len().saturating_sub(room) {
+        0 => "halts when".to_owned(),
+        more => format!("halts when (and {more} more)"),
+    };
+    Table::new(view.conditions.iter().take(room).map(condition), widths).block(section(&title))
+}
+
+fn condition(condition: &Condition) -> Row<'_> {
+    let value = condition.value.map(|it| match &*condition.unit {
+        "share" => percent(it),
+        "seconds" => seconds(it),
+        _ => format!("{}/s", rate(it)),
+    });
+    let breached = condition.breached == Some(true);
+    Row::new([
+        Cell::from(condition.expr.as_str()),
+        colored(
+            format!("now {}", value.as_deref().unwrap_or("–")),
+            breached.then_some(Color::Red),
+        ),
+        right(format!("of {}", counted(condition.of, "call"))),
+    ])
 }
 
 /// A bar beside each outcome's joules, as long as its share of the most.

@@ -2,12 +2,16 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
+use crate::admin::client::told::Condition;
 use crate::cli::top::model::tests::view;
 
 fn shown(width: u16, height: u16, halted: bool, help: bool) -> String {
-    let view = view(halted);
+    drawn(&view(halted), width, height, help)
+}
+
+fn drawn(view: &View, width: u16, height: u16, help: bool) -> String {
     let picture = Picture {
-        view: &view,
+        view,
         address: "127.0.0.1:9901".to_owned(),
         help,
         notice: None,
@@ -159,4 +163,62 @@ async fn a_window_that_is_too_small_says_so() {
     for (width, height) in [(1, 1), (60, 14), (61, 15), (300, 90)] {
         shown(width, height, true, false);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_halts_everything_is_shown_with_its_value_where_there_is_room() {
+    let condition = |expr: &str, unit: &str, value: Option<f64>, breached: bool| Condition {
+        expr: expr.to_owned(),
+        unit: unit.to_owned(),
+        value,
+        of: 480,
+        breached: Some(breached),
+    };
+    let mut view = view(false);
+    view.conditions = vec![
+        condition(
+            "error_rate(chat) > 25% for 10s",
+            "share",
+            Some(0.0325),
+            false,
+        ),
+        condition("latency.p99(chat) > 2s for 30s", "seconds", Some(2.5), true),
+        condition("rate < 5/s over 10s", "per_second", None, false),
+    ];
+    let small = drawn(&view, 80, 24, false);
+    let row = |text: &str, begins: &str| {
+        let line = text.lines().find(|it| it.starts_with(begins));
+        let words = line.unwrap_or_else(|| panic!("no {begins} in\n{text}"));
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        row(&small, "error_rate"),
+        "error_rate(chat) > 25% for 10s now 3.2 % of 480 calls"
+    );
+    assert_eq!(
+        row(&small, "latency"),
+        "latency.p99(chat) > 2s for 30s now 2.50 s of 480 calls"
+    );
+    assert_eq!(
+        row(&small, "rate <"),
+        "rate < 5/s over 10s now – of 480 calls"
+    );
+    assert!(
+        small.contains("overloaded") && small.contains("delay-chat"),
+        "{small}"
+    );
+    let large = drawn(&view, 160, 50, false);
+    assert!(
+        large.contains("halts when") && large.contains("later"),
+        "{large}"
+    );
+    // What does not fit is said, and the rules keep their place.
+    let least = drawn(&view, 80, 17, false);
+    assert!(least.contains("halts when (and 2 more)"), "{least}");
+    assert!(least.contains("overloaded"), "{least}");
+    let none = drawn(&view, 80, 14, false);
+    assert!(
+        !none.contains("halts when") && none.contains("overloaded"),
+        "{none}"
+    );
 }
