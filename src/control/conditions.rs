@@ -2,11 +2,12 @@
 //! Everything here is read from counters; no call is asked and none waits.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::control::{Cause, Handle, NoSuchRule, lock};
+use crate::control::{Cause, END_TIME, Handle, NoSuchRule, join_within, lock};
 use crate::measure::{Evaluation, Expression, History, Mistake, Population, SAMPLE};
 use crate::record::{ConditionFigures, Totals};
 
@@ -157,7 +158,7 @@ impl ConditionThread {
             .name("conditions".to_owned())
             .spawn(move || {
                 while stopped.recv_timeout(SAMPLE) == Err(RecvTimeoutError::Timeout) {
-                    handle.watch_conditions();
+                    look(&handle, Handle::watch_conditions);
                 }
             })?;
         Ok(Self { stop, thread })
@@ -165,8 +166,41 @@ impl ConditionThread {
 
     pub fn stop(self) {
         drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that watches the conditions had panicked");
-        }
+        // It may be writing a halt, to a disk that is stuck.
+        join_within(self.thread, END_TIME, "conditions");
+    }
+}
+
+/// One look at the conditions. Nobody can tell whether faults do harm where it panics: then none is
+/// to act.
+fn look(handle: &Handle, watch: impl FnOnce(&Handle)) {
+    let watched = catch_unwind(AssertUnwindSafe(|| watch(handle)));
+    if watched.is_ok() || handle.halted().is_some() {
+        return;
+    }
+    let reason = "the stop conditions could not be looked at: this is a bug in hormesis";
+    if let Err(error) = handle.halt_for(reason, Cause::Condition) {
+        tracing::error!(%error, "halted, but not over a restart");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::control::tests::handle;
+
+    use super::*;
+
+    #[test]
+    fn conditions_that_cannot_be_looked_at_are_a_halt() {
+        let handle = handle(&[], None);
+        look(&handle, |_| {});
+        assert_eq!(handle.halted(), None);
+        look(&handle, |handle| assert!(handle.draining(), "on purpose"));
+        let halt = handle.halted().unwrap();
+        assert_eq!(halt.cause, Cause::Condition);
+        assert!(halt.reason.contains("a bug in hormesis"), "{halt:?}");
+        // Latched as every halt.
+        look(&handle, |_| {});
+        assert_eq!(handle.halted(), Some(halt));
     }
 }

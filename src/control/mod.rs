@@ -10,6 +10,7 @@ mod proxies;
 mod reload;
 mod rules;
 mod status;
+mod threads;
 mod toxics;
 mod watch;
 
@@ -22,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch as channel};
 
 use crate::config;
 use crate::live::Live;
@@ -35,10 +36,12 @@ pub use halt::{Cause, Halt, ResumeError, StateError};
 pub use leases::{LeaseError, LeaseView, NoSuchLease};
 pub use notes::{Note, NoteError};
 pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
-pub use rules::{NoSuchRule, Put, RuleError, RuleView};
+pub use rules::{Ended, NoSuchRule, Put, RuleError, RuleView};
 pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
 pub use toxics::{ProxyConfig, ProxyError, ProxyTraffic, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
+
+pub(crate) use threads::{END_TIME, join_within};
 
 use additions::Parts;
 use conditions::Watch;
@@ -77,6 +80,8 @@ struct Inner {
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
     admin: ArcSwap<AdminAccess>,
+    /// Told of each change of it.
+    admin_changes: channel::Sender<()>,
     audit: OnceLock<AuditStats>,
     /// Taken by whoever reads the counters by time, for as long as that takes.
     watch: Mutex<Watch>,
@@ -134,6 +139,7 @@ impl Handle {
             halt_file: halt_file.map(Mutex::new),
             draining: AtomicBool::new(false),
             admin: ArcSwap::default(),
+            admin_changes: channel::Sender::default(),
             audit: OnceLock::new(),
             watch: Mutex::new(watch),
             reload: OnceLock::new(),
@@ -150,6 +156,12 @@ impl Handle {
     /// Who may do what on the admin listener. Nobody was named before this was called.
     pub fn set_admin_access(&self, access: Arc<AdminAccess>) {
         self.0.admin.store(access);
+        self.0.admin_changes.send_replace(());
+    }
+
+    /// Tells when who may do what is another.
+    pub fn admin_access_changes(&self) -> channel::Receiver<()> {
+        self.0.admin_changes.subscribe()
     }
 
     pub fn admin_access(&self) -> Arc<AdminAccess> {
@@ -197,22 +209,41 @@ impl Handle {
     /// As above.
     pub fn halt_for(&self, reason: &str, cause: Cause) -> Result<Halt, StateError> {
         // First the deed, then the paper: a full or slow disk must not keep faults going.
-        let halt = {
-            let mut state = self.state();
-            if state.halt.is_none() {
-                tracing::warn!(%reason, ?cause, "halted: no fault acts until it is resumed");
-            }
-            state.halts += 1;
-            let kept = state.halt.get_or_insert_with(|| Halt::now(reason, cause));
-            let halt = kept.clone();
-            self.0.live.set_halted(true);
-            self.revoke_all();
-            halt
-        };
-        match &self.0.halt_file {
-            Some(file) => lock(file).write(&halt).map(|()| halt),
-            None => Ok(halt),
+        let halt = self.halt_now(reason, cause);
+        self.keep_halt().map(|()| halt)
+    }
+
+    /// The deed alone, which waits for nothing; [`Self::keep_halt`] is to follow.
+    pub fn halt_now(&self, reason: &str, cause: Cause) -> Halt {
+        let mut state = self.state();
+        if state.halt.is_none() {
+            tracing::warn!(%reason, ?cause, "halted: no fault acts until it is resumed");
         }
+        state.halts += 1;
+        let kept = state.halt.get_or_insert_with(|| Halt::now(reason, cause));
+        let halt = kept.clone();
+        self.0.live.set_halted(true);
+        self.revoke_all();
+        halt
+    }
+
+    /// Writes the halt that holds to the state directory, where there is one.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn keep_halt(&self) -> Result<(), StateError> {
+        let Some(file) = &self.0.halt_file else {
+            return Ok(());
+        };
+        let file = lock(file);
+        // Read under the lock of the file: a resume that came first has ended that halt, and a file
+        // that outlived it would halt the next start.
+        self.halted().map_or(Ok(()), |halt| file.write(&halt))
+    }
+
+    /// Whether a halt outlives this process: there is a state directory.
+    pub fn keeps_halts(&self) -> bool {
+        self.0.halt_file.is_some()
     }
 
     /// Lets faults act again on calls to come; `false` where nothing was halted, or where a new
@@ -222,11 +253,13 @@ impl Handle {
     /// Where the halt file is there, or the kept halt could not be removed: then it still holds.
     pub fn resume(&self) -> Result<bool, ResumeError> {
         self.check_halt_file()?;
+        // The lock of the file comes first: who waits for it with a halt of before would take away
+        // what a later one has written meanwhile.
+        let file = self.0.halt_file.as_ref().map(lock);
         let Some(halts) = self.halts() else {
             return Ok(false);
         };
         // The other way round than a halt: what cannot be kept is not done.
-        let file = self.0.halt_file.as_ref().map(lock);
         if let Some(file) = &file {
             file.remove()?;
         }
@@ -258,6 +291,10 @@ impl Handle {
     fn swap(&self, snapshot: &Arc<Snapshot>) {
         let before = self.0.live.swap(Arc::clone(snapshot));
         let kept: BTreeSet<_> = snapshot.rules.cells().iter().map(Arc::as_ptr).collect();
+        let now = self.0.live.elapsed_micros();
+        for cell in snapshot.rules.cells() {
+            cell.bound(now, snapshot.safety.max_ttl);
+        }
         for cell in before.rules.cells() {
             if !kept.contains(&Arc::as_ptr(cell)) {
                 cell.disarm();
@@ -269,6 +306,7 @@ impl Handle {
             }
         }
         self.0.live.ring();
+        self.0.ends.notify_one();
     }
 
     /// A listener is bound and accepts.

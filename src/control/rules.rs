@@ -84,6 +84,10 @@ pub struct Put {
     pub warnings: Vec<Problem>,
 }
 
+/// A rule that was disarmed to be taken away, by its revision then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended(u64);
+
 /// A rule of a generation.
 #[derive(Clone, Copy, Debug)]
 struct Found<'s> {
@@ -232,12 +236,26 @@ impl Handle {
         agree: impl Fn(Option<&str>) -> Result<(), E>,
     ) -> Result<(), E> {
         // The deed comes before its turn: another change may be under way for a while.
-        let ended = self.end_now(name, &agree)?;
+        let ended = self.end_rule(name, &agree)?;
+        self.remove_rule(name, ended, agree)
+    }
+
+    /// The second half of [`Self::delete_rule`], which may wait for other changes: takes away what
+    /// [`Self::end_rule`] ended.
+    ///
+    /// # Errors
+    /// As of [`Self::delete_rule`].
+    pub fn remove_rule<E: From<RuleError>>(
+        &self,
+        name: &str,
+        ended: Ended,
+        agree: impl Fn(Option<&str>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut parts = lock(&self.0.parts);
         let snapshot = self.0.live.current();
         let found = find(&snapshot, name);
         let found = found.ok_or_else(|| RuleError::from(NoSuchRule(name.to_owned())))?;
-        if found.cell.revision() != ended {
+        if found.cell.revision() != ended.0 {
             // Another came first.
             agree(Some(&self.etag(found.cell)))?;
         }
@@ -251,12 +269,16 @@ impl Handle {
         Ok(removed?)
     }
 
-    /// Disarms a rule of the API that is about to be taken away; gives its revision then.
-    fn end_now<E: From<RuleError>>(
+    /// The first half of [`Self::delete_rule`], which waits for nothing: disarms a rule of the API that
+    /// is about to be taken away.
+    ///
+    /// # Errors
+    /// As of [`Self::delete_rule`].
+    pub fn end_rule<E: From<RuleError>>(
         &self,
         name: &str,
         agree: impl Fn(Option<&str>) -> Result<(), E>,
-    ) -> Result<u64, E> {
+    ) -> Result<Ended, E> {
         let snapshot = self.0.live.current();
         let found = find(&snapshot, name);
         let found = found.ok_or_else(|| RuleError::from(NoSuchRule(name.to_owned())))?;
@@ -270,10 +292,11 @@ impl Handle {
             found.cell.revision()
         };
         self.0.live.ring();
-        Ok(revision)
+        Ok(Ended(revision))
     }
 
-    /// Makes a rule live from now on, for as long as `ttl` says, else the rule itself.
+    /// Makes a rule live from now on, for as long as `ttl` says, else the rule itself; one of the API
+    /// for `[safety] max_ttl` at most.
     ///
     /// # Errors
     /// Where no rule has that name, its lease is over, or the time is too long.
@@ -300,7 +323,7 @@ impl Handle {
             let now = self.0.live.elapsed_micros();
             match ttl {
                 Some(ttl) => cell.arm_for(now, ttl),
-                None => cell.arm(now),
+                None => cell.arm(now, most),
             }
             was_armed
         };

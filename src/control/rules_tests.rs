@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use crate::config::{Inputs, Source, resolve};
-use crate::control::{Handle, LeaseError, RuleError};
+use crate::control::{Handle, LeaseError, RuleError, lock};
 use crate::live::Live;
 use crate::record::{CounterRegistry, DecisionLevel, DecisionLog, LogSettings};
 
@@ -152,6 +152,58 @@ fn a_reload_keeps_what_was_put_and_gives_way_to_what_it_brings() {
         .unwrap();
     assert_eq!(names(&handle), ["a"]);
     assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn a_rule_that_is_taken_away_ends_while_another_change_is_under_way() {
+    let handle = handle();
+    put(&handle, "a", RULE).unwrap();
+    let busy = lock(&handle.0.parts);
+    let ended = handle.end_rule("a", |_| Ok::<_, RuleError>(())).unwrap();
+    assert!(!handle.rule("a").unwrap().figures.armed);
+    drop(busy);
+    let agree = |_: Option<&str>| Ok::<_, RuleError>(());
+    handle.remove_rule("a", ended, agree).unwrap();
+    assert!(handle.rule("a").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_of_a_file_inherits_no_end_of_one_of_the_api() {
+    let handle = handle();
+    // In the one form that both have.
+    put(&handle, "b", RULE).unwrap();
+    let file = format!(
+        "{FILE}\n[[rules]]\nname = \"b\"\nlistener = \"chat\"\nfaults = [{{ delay = {{ fixed = \"10ms\" }} }}]\n"
+    );
+    let api = handle.rule("b").unwrap();
+    handle.replace_files(read(&file).snapshot, true).unwrap();
+    let rule = handle.rule("b").unwrap();
+    assert_eq!((api.config, api.source.is_api()), (rule.config, true));
+    assert!(rule.figures.armed && !rule.source.is_api());
+    assert_eq!(rule.expires_in, None);
+    advance(Duration::from_secs(3601)).await;
+    handle.expire();
+    assert!(handle.rule("b").unwrap().figures.armed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_that_lowers_the_longest_time_lowers_that_of_what_was_put() {
+    let handle = handle();
+    let long = RULE.replacen('{', r#"{"ttl": "30m", "#, 1);
+    put(&handle, "armed", &long).unwrap();
+    put(&handle, "disarmed", &long).unwrap();
+    handle.disarm("disarmed").unwrap();
+    let lower = format!("{FILE}\n[safety]\nmax_ttl = \"1m\"\n");
+    handle.replace_files(read(&lower).snapshot, true).unwrap();
+    let left = |name: &str| handle.rule(name).unwrap().expires_in.unwrap();
+    assert!(left("armed") <= Duration::from_secs(60));
+    advance(Duration::from_secs(50)).await;
+    handle.arm("disarmed", None).unwrap();
+    assert!((59..=60).contains(&left("disarmed").as_secs()));
+    advance(Duration::from_secs(20)).await;
+    handle.expire();
+    assert!(handle.rule("armed").is_none());
+    assert!(handle.rule("disarmed").unwrap().figures.armed);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn cell(name: &str) -> Arc<RuleCell> {
     Arc::new(RuleCell::new(name.into(), true))
 }
 
-fn handle(cells: &[&Arc<RuleCell>], state_dir: Option<&Path>) -> Handle {
+pub(super) fn handle(cells: &[&Arc<RuleCell>], state_dir: Option<&Path>) -> Handle {
     let live = Arc::new(Live::new(snapshot(1, cells)));
     let log = DecisionLog::start(&LogSettings {
         decisions: DecisionLevel::Off,
@@ -180,6 +180,50 @@ fn halt_and_resume_from_many_threads_leave_file_and_state_agreeing() {
     let kept = state.join("halt.json").exists();
     assert_eq!(handle.halted().is_some(), kept);
     assert_eq!(handle.live().halted(), kept);
+}
+
+#[test]
+fn a_resume_that_waits_for_the_file_takes_no_later_halt_away() {
+    let (_dir, state) = state();
+    let handle = handle(&[], Some(&state));
+    let path = state.join("halt.json");
+    for _ in 0..20 {
+        handle.halt("first").unwrap();
+        let file = lock(handle.0.halt_file.as_ref().unwrap());
+        let waiting = {
+            let handle = handle.clone();
+            thread::spawn(move || handle.resume().unwrap())
+        };
+        // Time to come to the lock, on most machines: where it does not, nothing is shown.
+        thread::sleep(Duration::from_millis(5));
+        let second = handle.halt_now("second", Cause::Order);
+        file.write(&second).unwrap();
+        drop(file);
+        waiting.join().unwrap();
+        assert_eq!(handle.halted().is_some(), path.exists());
+    }
+}
+
+#[test]
+fn a_halt_that_was_resumed_meanwhile_leaves_no_file() {
+    let (_dir, state) = state();
+    let handle = handle(&[], Some(&state));
+    handle.halt_now("short", Cause::Order);
+    assert!(handle.resume().unwrap());
+    handle.keep_halt().unwrap();
+    assert!(!state.join("halt.json").exists());
+}
+
+#[test]
+fn a_halt_acts_while_the_disk_hangs() {
+    let (_dir, state) = state();
+    let slow = cell("slow");
+    let handle = handle(&[&slow], Some(&state));
+    let hung = lock(handle.0.halt_file.as_ref().unwrap());
+    let epoch = slow.epoch();
+    handle.halt_now("at once", Cause::Order);
+    assert!(handle.live().halted() && slow.epoch() > epoch);
+    drop(hung);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::control::{Handle, ReloadError, Reloaded};
+use crate::control::{END_TIME, Handle, ReloadError, Reloaded, join_within};
 
 /// How often files are looked at. A change acts when they look the same a second time, so that no
 /// half-written file is read.
@@ -161,12 +161,10 @@ impl WatchThread {
         }
     }
 
-    /// Waits for a reload under way and ends the thread.
+    /// Ends the thread. A reload under way is waited for, but not for ever: its disk may be stuck.
     pub fn stop(self) {
         drop(self.ask);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that reloads had panicked");
-        }
+        join_within(self.thread, END_TIME, "reload");
     }
 }
 

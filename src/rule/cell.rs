@@ -93,6 +93,8 @@ const NEVER: u64 = u64::MAX;
 pub struct RuleCell {
     pub name: Arc<str>,
     text: String,
+    /// Whether it is a rule of the admin API.
+    of_api: bool,
     /// Microseconds from an arming to its end.
     ttl: Option<u64>,
     armed: AtomicBool,
@@ -116,6 +118,7 @@ impl RuleCell {
         Self {
             name,
             text: String::new(),
+            of_api: false,
             ttl: None,
             armed: AtomicBool::new(armed),
             epoch: AtomicU32::new(0),
@@ -134,6 +137,7 @@ impl RuleCell {
         let (ttl, now) = (spec.ttl.map(micros), micros(at));
         Self {
             text: spec.text.clone(),
+            of_api: spec.source.is_api(),
             ttl,
             armed_at: AtomicU64::new(now),
             ends_at: AtomicU64::new(end(now, ttl)),
@@ -145,9 +149,13 @@ impl RuleCell {
         }
     }
 
-    /// Whether this is the state of a rule with this text.
+    /// Whether this is the state of a rule with this text, from the same source: a rule of a file
+    /// does not end when the time of one of the admin API is over, whose words were the same.
     pub(super) fn is_of(&self, spec: &RuleSpec) -> bool {
-        self.name == spec.name && self.text == spec.text
+        let same_source = self.of_api == spec.source.is_api();
+        // What the API puts has its time anew with each put.
+        let same_time = self.of_api || self.ttl == spec.ttl.map(micros);
+        self.name == spec.name && self.text == spec.text && same_source && same_time
     }
 
     pub fn is_armed(&self) -> bool {
@@ -192,9 +200,20 @@ impl RuleCell {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Begins an arming that lasts as long as the rule says.
-    pub fn arm(&self, now_micros: u64) {
-        self.arm_until(now_micros, end(now_micros, self.ttl));
+    /// Begins an arming that lasts as long as the rule says; of the admin API's, `most` at most.
+    pub fn arm(&self, now_micros: u64, most: Duration) {
+        let most = self.of_api.then(|| micros(most));
+        let ttl = self.ttl.into_iter().chain(most).min();
+        self.arm_until(now_micros, end(now_micros, ttl));
+    }
+
+    /// A rule of the admin API ends by then, if it did not sooner: what may live so long is less
+    /// than it was.
+    pub fn bound(&self, now_micros: u64, most: Duration) {
+        if self.of_api {
+            let end = end(now_micros, Some(micros(most)));
+            self.ends_at.fetch_min(end, Ordering::AcqRel);
+        }
     }
 
     /// Begins an arming that lasts so long.

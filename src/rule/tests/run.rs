@@ -46,7 +46,7 @@ fn a_rule_that_cannot_act_is_no_rule() {
     let rules = set.listener(0).unwrap();
     assert!(rules.is_empty());
     assert!(rules.candidates(&call()).is_empty());
-    set.cells()[1].arm(0);
+    set.cells()[1].arm(0, SECOND);
     assert!(!rules.is_empty());
     assert_eq!(rules.select(&rules.candidates(&call()), &call())[..], [1]);
 }
@@ -93,7 +93,7 @@ fn a_rule_ends_with_its_time_to_live_and_revokes_what_it_did() {
     assert!(!set.stands(&token));
     assert_eq!(set.expire(11 * SECOND), 0);
     // A second life is a new arming: what was decided in the first stays revoked.
-    set.cells()[0].arm(20_000_000);
+    set.cells()[0].arm(20_000_000, SECOND);
     assert!(!set.stands(&token));
     assert_eq!(set.expire(29 * SECOND), 0);
 }
