@@ -16,31 +16,40 @@ const ADD: [&str; 5] = ["add", "abort", "status=429", "--on", "chat"];
 fn write_certificates(sandbox: &Sandbox) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let authority = CertifiedIssuer::self_signed(params, key()).expect("a certificate");
     sandbox.write("ca.pem", authority.pem());
     let both = [("server", "localhost"), ("client", "ops.test")];
     for (file, name) in both {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &authority).unwrap();
+        let key = key();
+        let certificate = params.signed_by(&key, &authority).expect("a certificate");
         sandbox.write(&format!("{file}.pem"), certificate.pem());
         sandbox.write(&format!("{file}.key"), key.serialize_pem());
     }
 }
 
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key")
+}
+
 fn readable_by_its_owner_alone(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
 }
 
 /// What a user is told who did not start the sidecar, and so finds no token of it.
 fn stranger(live: &Live, arguments: &[&str]) -> String {
     let mut command = live.command(arguments);
-    told(&command.env_remove("XDG_RUNTIME_DIR").output().unwrap())
+    told(
+        &command
+            .env_remove("XDG_RUNTIME_DIR")
+            .output()
+            .expect("it starts"),
+    )
 }
 
 /// Until it answers: the address is told before the API is served.
