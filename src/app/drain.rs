@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::app::notify;
-use crate::app::signals::Signals;
-use crate::control::Handle;
+use crate::app::signals::{Asked, Signals, halt_on_signal, keep_halt};
+use crate::control::{END_TIME, Handle, join_within};
 use crate::proxy::{Drained, Listening, Proxy};
 use crate::record::logging::LogGuard;
 
@@ -36,13 +36,25 @@ pub(super) fn drain(
         runtime.block_on(async {
             while !draining.is_finished() {
                 tokio::select! {
-                    code = signals.stop() => end_now(code, &listening, log.take()),
+                    asked = signals.next() => match asked {
+                        Asked::Stop(code) => end_now(code, &listening, log.take()),
+                        // Calls that a fault holds up are what a drain waits for.
+                        Asked::Halt => halt_on_signal(handle),
+                        Asked::Reload => tracing::warn!("not reloaded: draining"),
+                    },
                     () = tokio::time::sleep(LOOK) => {}
                 }
             }
         });
         draining.join().unwrap_or(Drained::CutShort)
     });
+    // One that was ordered a moment ago let the calls go that were waited for: it is to be on the
+    // disk before the process ends.
+    if handle.halted().is_some()
+        && let Some(thread) = keep_halt(handle)
+    {
+        join_within(thread, END_TIME, "halt");
+    }
     match drained {
         Drained::Whole => {
             tracing::info!("drained");

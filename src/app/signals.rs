@@ -1,8 +1,11 @@
 //! What the process is told from outside.
 
 use std::io;
+use std::thread::JoinHandle;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::control::{Cause, Handle};
 
 /// The signals that a sidecar heeds.
 pub(super) struct Signals {
@@ -53,13 +56,26 @@ impl Signals {
         };
         Asked::Stop(u8::try_from(128 + kind.as_raw_value()).unwrap_or(u8::MAX))
     }
+}
 
-    /// The exit code of the next signal that asks to end.
-    pub(super) async fn stop(&mut self) -> u8 {
-        loop {
-            if let Asked::Stop(code) = self.next().await {
-                return code;
-            }
+/// The deed at once; on a thread of its own what keeps it over a restart, which is a disk.
+pub(super) fn halt_on_signal(handle: &Handle) {
+    handle.halt_now("SIGUSR1", Cause::Signal);
+    keep_halt(handle);
+}
+
+/// Writes the halt that holds, if one does; gives the thread that does it.
+pub(super) fn keep_halt(handle: &Handle) -> Option<JoinHandle<()>> {
+    let of_thread = handle.clone();
+    let keep = move |handle: &Handle| {
+        if let Err(error) = handle.keep_halt() {
+            tracing::error!(%error, "the halt holds, but not over a restart");
         }
+    };
+    let thread = std::thread::Builder::new().name("halt".to_owned());
+    let thread = thread.spawn(move || keep(&of_thread));
+    if thread.is_err() {
+        keep(handle);
     }
+    thread.ok()
 }

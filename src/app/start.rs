@@ -14,12 +14,10 @@ use crate::app::Setup;
 use crate::app::drain::drain;
 use crate::app::energy::{self, SharedEngine};
 use crate::app::notify;
-use crate::app::signals::{Asked, Signals};
+use crate::app::signals::{Asked, Signals, halt_on_signal};
 use crate::app::traces::Traces;
 use crate::config::{Resolved, Source};
-use crate::control::{
-    Cause, ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch,
-};
+use crate::control::{ConditionThread, Handle, Reload, StateError, WatchThread, Watched, watch};
 use crate::energy::ledger::ActivitySender;
 use crate::live::Live;
 use crate::proxy::timer::Clock;
@@ -230,20 +228,6 @@ fn serve(
             }
         }
     });
-}
-
-/// On a thread of its own: what keeps the halt over a restart is a disk.
-fn halt_on_signal(handle: &Handle) {
-    let of_thread = handle.clone();
-    let halt = move |handle: &Handle| {
-        if let Err(error) = handle.halt_for("SIGUSR1", Cause::Signal) {
-            tracing::error!(%error, "the halt holds, but not over a restart");
-        }
-    };
-    let thread = std::thread::Builder::new().name("halt".to_owned());
-    if thread.spawn(move || halt(&of_thread)).is_err() {
-        halt(handle);
-    }
 }
 
 fn bind_admin(settings: &Settings) -> Result<Admin, StartError> {

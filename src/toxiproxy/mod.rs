@@ -24,7 +24,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::watch;
 
 use crate::admin::{Socket, serve};
-use crate::control::Handle;
+use crate::control::{END_TIME, Handle, join_within};
 use crate::snapshot::ToxiproxySettings;
 
 use api::Api;
@@ -116,8 +116,6 @@ impl ToxiproxyThread {
         if self.stop.send(true).is_err() {
             tracing::debug!("the thread of the Toxiproxy API had ended before it was stopped");
         }
-        if self.thread.join().is_err() {
-            tracing::error!("the thread of the Toxiproxy API panicked");
-        }
+        join_within(self.thread, END_TIME * 2, "toxiproxy");
     }
 }

@@ -204,7 +204,7 @@ impl Busy {
     fn start(sandbox: &Sandbox, grace: &str) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").expect("a port");
         let text = config(&format!(
-            "admin.bind = \"off\"\nlimits.drain_grace = \"{grace}\""
+            "admin.bind = \"off\"\nstate_dir = \"state\"\nlimits.drain_grace = \"{grace}\""
         ));
         let address = upstream.local_addr().expect("its address").to_string();
         sandbox.write("hormesis.toml", text.replace("127.0.0.1:1", &address));
@@ -264,4 +264,25 @@ fn a_drain_that_was_cut_short_is_told_by_the_exit_code() {
     busy.signal(Signal::TERM);
     wait_for(&mut busy.told, "grace period ended");
     assert_eq!(busy.code(), Some(1));
+}
+
+#[test]
+fn a_halt_that_is_ordered_while_it_drains_is_kept() {
+    let sandbox = Sandbox::new();
+    let mut busy = Busy::start(&sandbox, "1h");
+    busy.signal(Signal::TERM);
+    wait_for(&mut busy.told, "draining");
+    busy.signal(Signal::USR1);
+    wait_for(&mut busy.told, "halted: no fault acts");
+    let kept = sandbox.path("state/halt.json");
+    for _ in 0..4000 {
+        if kept.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(kept.exists());
+    // And it is no second order to end.
+    busy.signal(Signal::TERM);
+    assert_eq!(busy.code(), Some(143));
 }
