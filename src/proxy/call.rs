@@ -84,6 +84,10 @@ impl Tracing {
 
 /// One call from its parsed head to its end.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that a call comes to know"
+)]
 pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) session: &'s Session,
     pub(in crate::proxy) generation: Rc<Generation>,
