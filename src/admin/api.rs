@@ -12,6 +12,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::admin::answer::{Refusal, Told};
+use crate::admin::ask::Turns;
 use crate::admin::keeper::gate;
 use crate::control::Handle;
 pub(super) use crate::snapshot::Scope;
@@ -21,6 +22,7 @@ pub(super) use crate::snapshot::Scope;
 pub(super) struct Shared {
     handle: Handle,
     document: Document,
+    turns: Turns,
 }
 
 /// The `OpenAPI` document as JSON.
@@ -30,6 +32,12 @@ pub(super) struct Document(pub(super) Bytes);
 impl FromRef<Shared> for Handle {
     fn from_ref(shared: &Shared) -> Self {
         shared.handle.clone()
+    }
+}
+
+impl FromRef<Shared> for Turns {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.turns.clone()
     }
 }
 
@@ -106,7 +114,11 @@ impl Api {
                 Document(Bytes::new())
             }
         };
-        router.with_state(Shared { handle, document })
+        router.with_state(Shared {
+            handle,
+            document,
+            turns: Turns::default(),
+        })
     }
 }
 

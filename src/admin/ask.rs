@@ -1,6 +1,7 @@
 //! What a request asks: its body, its query and the names in its path, each read strictly, and
 //! what is wrong with them said in the form of all errors.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -9,6 +10,7 @@ use http::StatusCode;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::admin::answer::Refusal;
 use crate::admin::guard::{BODY_CAP, too_large};
@@ -123,9 +125,54 @@ pub(super) async fn on_disk<T: Send + 'static>(
     done.map_err(|error| Refusal::bug(error.to_string()))
 }
 
+/// How much of what may wait for the disk, or takes long, is done at once. What waits for its turn
+/// holds no thread: however many ask, there is one for the others.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    pub(super) halts: Turn,
+    pub(super) probes: Turn,
+    pub(super) reloads: Turn,
+}
+
+/// The turns of one kind of work.
+#[derive(Clone, Debug)]
+pub(super) struct Turn(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            halts: Turn::of(2),
+            probes: Turn::of(2),
+            reloads: Turn::of(1),
+        }
+    }
+}
+
+impl Turn {
+    fn of(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count)))
+    }
+
+    /// As [`on_disk`], when it is its turn.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let turn = Arc::clone(&self.0).acquire_owned().await;
+        let turn = turn.map_err(|error| Refusal::bug(error.to_string()))?;
+        on_disk(move || {
+            // Held by the work, which goes on where who asked has left.
+            let _turn = turn;
+            work()
+        })
+        .await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -160,5 +207,25 @@ mod tests {
             let refusal = object::<Order>(body).unwrap_err();
             assert!(refusal.error.contains(said), "{refusal:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_its_turn_holds_no_thread_and_what_was_left_keeps_its_own() {
+        let turn = Turn::of(1);
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let mut hung = JoinSet::new();
+        let of_hung = turn.clone();
+        hung.spawn(async move { of_hung.on_disk(move || wait.recv().is_ok()).await });
+        while turn.0.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // Who asked leaves; the work goes on, and nobody takes its place.
+        hung.shutdown().await;
+        let mut next = Box::pin(turn.on_disk(|| 7));
+        assert!(futures_util::poll!(&mut next).is_pending());
+        assert_eq!(on_disk(|| 8).await, Ok(8));
+        assert!(futures_util::poll!(&mut next).is_pending());
+        go.send(()).unwrap();
+        assert_eq!(next.await, Ok(7));
     }
 }

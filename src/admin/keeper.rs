@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::admin::answer::{Refusal, Said};
-use crate::admin::audit::{Audit, Entry};
+use crate::admin::audit::{Audit, Entry, Event, denies};
 use crate::admin::backoff::Backoff;
 use crate::admin::guard::{Names, check};
 use crate::admin::peer::Peer;
@@ -149,24 +149,19 @@ impl Keeper {
         refusal
     }
 
-    /// Every change is told, and every refusal to somebody.
+    /// Every change is told, and every one that failed for a cause of ours; of what was refused,
+    /// all to those whom we know, and some to others.
     fn tell(&self, asked: &Asked, caller: &Caller, peer: &Peer, response: &Response) {
         let status = response.status();
         let reads = matches!(asked.method, Method::GET | Method::HEAD);
-        let refused = matches!(
-            status,
-            StatusCode::UNAUTHORIZED
-                | StatusCode::FORBIDDEN
-                | StatusCode::METHOD_NOT_ALLOWED
-                | StatusCode::PAYLOAD_TOO_LARGE
-                | StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        );
-        if reads && !refused {
+        let Some(event) = Event::of(status).filter(|_| !reads || denies(status)) else {
             return;
-        }
+        };
         // Who is refused may be anybody, as fast as they can.
-        if refused && self.told.take(peer.end.key()).is_err() {
+        if event == Event::Refused
+            && !self.knows(caller, status)
+            && self.told.take(peer.end.key()).is_err()
+        {
             return self.audit.leave_out();
         }
         let said = response.extensions().get::<Said>();
@@ -183,8 +178,20 @@ impl Keeper {
             status: Some(status.as_u16()),
             error: said.and_then(|it| it.error.clone()),
             etag: tag.and_then(|it| it.to_str().ok()).map(str::to_owned),
-            ..Entry::of(if refused { "refused" } else { "changed" }, peer.end)
+            ..Entry::of(event.as_str(), peer.end)
         });
+    }
+
+    /// Whether the caller has proved who it is, and was let in.
+    fn knows(&self, caller: &Caller, status: StatusCode) -> bool {
+        let proved = match &caller.token {
+            Shown::Of(_) => true,
+            Shown::Wrong => false,
+            Shown::Nothing => {
+                caller.client.is_some() || matches!(self.address, AdminAddress::Unix(_))
+            }
+        };
+        proved && !denies(status)
     }
 }
 
@@ -205,6 +212,40 @@ struct Asked {
     path: String,
 }
 
+/// What showed who asks: to be looked at again for as long as an answer lasts, since a token may be
+/// taken back meanwhile.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    keeper: Arc<Keeper>,
+    peer: Arc<Peer>,
+    /// Nothing but what proves something.
+    shown: HeaderMap,
+}
+
+impl Standing {
+    fn new(keeper: &Arc<Keeper>, peer: &Arc<Peer>, headers: &HeaderMap) -> Self {
+        let mut shown = HeaderMap::new();
+        for value in headers.get_all(header::AUTHORIZATION) {
+            let mut value = value.clone();
+            // Or it would be shown where this is.
+            value.set_sensitive(true);
+            shown.append(header::AUTHORIZATION, value);
+        }
+        Self {
+            keeper: Arc::clone(keeper),
+            peer: Arc::clone(peer),
+            shown,
+        }
+    }
+
+    /// Whether it would be let in now.
+    pub(super) fn may(&self, scope: Scope) -> bool {
+        let access = self.keeper.access();
+        let caller = self.keeper.identify(&access, &self.shown, &self.peer);
+        caller.may(scope).is_ok()
+    }
+}
+
 /// Before every route and both fallbacks.
 pub(super) async fn keep(
     State(keeper): State<Arc<Keeper>>,
@@ -222,6 +263,8 @@ pub(super) async fn keep(
     };
     let response = match check(keeper.names(&access), &request) {
         Ok(()) => {
+            let standing = Standing::new(&keeper, &peer, request.headers());
+            request.extensions_mut().insert(standing);
             request.extensions_mut().insert(caller.clone());
             next.run(request).await
         }

@@ -14,6 +14,8 @@ mod guard;
 mod keeper;
 mod made;
 mod peer;
+mod places;
+mod progress;
 #[cfg(test)]
 mod reference;
 mod routes;
@@ -29,7 +31,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch as channel;
 
-use crate::control::Handle;
+use crate::control::{END_TIME, Handle, join_within};
 use crate::snapshot::{AdminSettings, Scopes, Token};
 
 pub use answer::{Refusal, Told};
@@ -49,7 +51,7 @@ pub(crate) use socket::Socket;
 
 use audit::{Audit, AuditThread, Entry};
 use keeper::Keeper;
-use serve::Serving;
+use serve::{GRACE, Serving};
 use socket::SocketFile;
 
 /// The name in the audit log of a token that nobody configured.
@@ -124,7 +126,11 @@ impl Admin {
         let (stop, stopped) = channel::channel(false);
         let thread = thread::Builder::new()
             .name("admin".to_owned())
-            .spawn(move || runtime.block_on(self.serve(handle, keeper, audit, stopped)))?;
+            .spawn(move || {
+                runtime.block_on(self.serve(handle, keeper, audit, stopped));
+                // What waits for a disk may do so for ever.
+                runtime.shutdown_timeout(END_TIME);
+            })?;
         Ok(AdminThread {
             stop,
             thread,
@@ -238,9 +244,7 @@ impl AdminThread {
         if self.stop.send(true).is_err() {
             tracing::debug!("the admin thread had ended before it was stopped");
         }
-        if self.thread.join().is_err() {
-            tracing::error!("the admin thread panicked");
-        }
+        join_within(self.thread, GRACE + 2 * END_TIME, "admin");
         if let Some(audit) = self.audit {
             audit.stop();
         }

@@ -12,17 +12,18 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::admin::keeper::Keeper;
 use crate::admin::peer::{End, Peer};
+use crate::admin::places::{CONNECTIONS, Share, Shares};
+use crate::admin::progress::Progress;
 use crate::admin::socket::{AsyncListener, Socket};
 use crate::tls::{ServerTls, names};
 
-const CONNECTIONS: usize = 512;
 /// Handshakes under way. Each costs a signature, and this thread has others to answer.
 const HANDSHAKES: usize = 64;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// After this a connection ends once its answer is out.
 const MAX_AGE: Duration = Duration::from_secs(300);
 /// How long an answer may then still take.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// The pause after an accept that failed: descriptors may be used up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,6 +48,7 @@ pub(super) struct Serving {
     /// Says whether connections are carried in TLS; of the health listener there is none.
     keeper: Option<Arc<Keeper>>,
     handshakes: Arc<Semaphore>,
+    shares: Shares,
     stop: watch::Receiver<bool>,
 }
 
@@ -60,6 +62,7 @@ impl Serving {
             router,
             keeper,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            shares: Shares::default(),
             stop,
         }
     }
@@ -98,24 +101,19 @@ impl Serving {
         let accepted = async {
             match listener {
                 AsyncListener::Tcp(it) => it.accept().await.map(|(io, address)| {
-                    connections.spawn(served.tcp(io, End::Tcp(address), place));
+                    let end = End::Tcp(address);
+                    if let Some(place) = served.place(end, place) {
+                        connections.spawn(served.tcp(io, end, place));
+                    }
                 }),
                 AsyncListener::Unix(it) => it.accept().await.map(|(io, _)| {
-                    let known = io.peer_cred();
-                    let end = match &known {
-                        Ok(it) => End::Unix {
-                            uid: it.uid(),
-                            pid: it.pid(),
-                        },
-                        Err(_) => End::Unix {
-                            uid: u32::MAX,
-                            pid: None,
-                        },
-                    };
-                    connections.spawn(async move {
-                        served.http(io, Peer::new(end, Vec::new())).await;
-                        drop(place);
-                    });
+                    let end = owner(&io);
+                    if let Some(place) = served.place(end, place) {
+                        connections.spawn(async move {
+                            served.http(io, Peer::new(end, Vec::new())).await;
+                            drop(place);
+                        });
+                    }
                 }),
             }
         };
@@ -131,7 +129,19 @@ impl Serving {
         }
     }
 
-    async fn tcp(self, io: TcpStream, end: End, place: OwnedSemaphorePermit) {
+    /// A place of this peer's share; `None` where it has that already, and is closed at once.
+    fn place(&self, end: End, permit: OwnedSemaphorePermit) -> Option<Place> {
+        let Some(share) = self.shares.take(end) else {
+            tracing::debug!(peer = %end, "too many connections to the admin API from there");
+            return None;
+        };
+        Some(Place {
+            _permit: permit,
+            _share: share,
+        })
+    }
+
+    async fn tcp(self, io: TcpStream, end: End, place: Place) {
         let tls = self.keeper.as_ref().and_then(|it| it.access().tls.clone());
         match tls {
             None => self.http(io, Peer::new(end, Vec::new())).await,
@@ -170,7 +180,7 @@ impl Serving {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
-            .serve_connection(TokioIo::new(io), service);
+            .serve_connection(TokioIo::new(Progress::new(io)), service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             result = connection.as_mut() => return told(result),
@@ -188,6 +198,26 @@ impl Serving {
         if let Ok(result) = timeout(GRACE, connection).await {
             told(result);
         }
+    }
+}
+
+/// What a connection holds as long as it lasts.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// Who is at the other end of a unix socket, as the kernel knows them.
+fn owner(io: &UnixStream) -> End {
+    match io.peer_cred() {
+        Ok(it) => End::Unix {
+            uid: it.uid(),
+            pid: it.pid(),
+        },
+        Err(_) => End::Unix {
+            uid: u32::MAX,
+            pid: None,
+        },
     }
 }
 

@@ -194,3 +194,36 @@ fn a_flood_of_refusals_is_told_in_part_and_counted_whole() {
     assert_eq!(refused + told, 200);
     assert!((10..100).contains(&refused), "{refused}");
 }
+
+#[test]
+fn what_is_not_done_is_no_change_and_strangers_cannot_fill_the_log_with_it() {
+    let dir = tempdir().unwrap();
+    let mut served = Served::with(&settings(), Some(dir.path()));
+    let empty = "Content-Length: 0";
+    let writer = "Authorization: Bearer writer-secret";
+    // With a right token all is told: nothing slows down who can be named.
+    for _ in 0..50 {
+        served
+            .ask("POST /rules/x/arm", &[writer, empty], b"")
+            .refused(404);
+    }
+    for _ in 0..200 {
+        served.ask("POST /nope", &[empty], b"").refused(404);
+    }
+    served
+        .ask("POST /halt", &["Content-Type: application/json"], b"[]")
+        .refused(400);
+    served.get("/nope").refused(404);
+    served.stop();
+    let lines = lines(dir.path());
+    assert!(lines.iter().all(|it| it["event"] != "changed"), "{lines:?}");
+    let refused = |path: &str| {
+        let lines = lines.iter();
+        let told = lines.filter(|it| it["event"] == "refused" && it["path"] == path);
+        told.count() as u64
+    };
+    assert_eq!(refused("/rules/x/arm"), 50);
+    assert!((5..100).contains(&refused("/nope")), "{}", refused("/nope"));
+    let untold: u64 = lines.iter().filter_map(|it| it["unwritten"].as_u64()).sum();
+    assert!(refused("/nope") + refused("/halt") + untold <= 201);
+}

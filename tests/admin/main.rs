@@ -139,6 +139,23 @@ fn only_json_is_read() {
 }
 
 #[test]
+fn a_halt_that_will_not_outlive_the_process_says_so() {
+    let nowhere = Served::start(None).ask("POST /halt", &[], b"").json();
+    let warning = nowhere["warning"].as_str().unwrap();
+    assert!(warning.contains("no `state_dir`"), "{warning}");
+    let state = tempdir().unwrap();
+    let kept = Served::start(Some(state.path())).ask("POST /halt", &[], b"");
+    assert_eq!(kept.json()["warning"], Value::Null);
+    // Gone: it cannot be written.
+    let served = Served::start(Some(&state.path().join("gone")));
+    fs::remove_dir_all(state.path().join("gone")).unwrap();
+    let failed = served.ask("POST /halt", &[], b"").json();
+    let warning = failed["warning"].as_str().unwrap();
+    assert!(warning.contains("cannot write"), "{warning}");
+    assert!(served.handle.live().halted());
+}
+
+#[test]
 fn a_large_body_is_refused_whether_it_says_so_or_not() {
     let served = Served::start(None);
     let json = "Content-Type: application/json";

@@ -3,6 +3,7 @@
 //! without every line behind it. A thread of its own writes; serving never waits for it.
 
 mod chain;
+mod event;
 mod verify;
 mod writer;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::admin::peer::End;
 
+pub(super) use event::{Event, denies};
 pub use verify::{Broken, Verified, verify};
 pub(super) use writer::{Audit, AuditThread};
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::admin::answer::{Refusal, json};
-use crate::admin::ask::{Object, on_disk};
+use crate::admin::ask::{Object, Turns, on_disk};
 use crate::admin::routes::Nothing;
 use crate::admin::routes::rules::refused;
 use crate::control::{Handle, ReloadError, Reloaded};
@@ -67,9 +67,10 @@ pub(in crate::admin) async fn config(State(handle): State<Handle>) -> Result<Res
 )]
 pub(in crate::admin) async fn reload(
     State(handle): State<Handle>,
+    State(turns): State<Turns>,
     Object(Nothing {}): Object<Nothing>,
 ) -> Result<Response, Refusal> {
-    let reloaded = on_disk(move || handle.reload()).await??;
+    let reloaded = turns.reloads.on_disk(move || handle.reload()).await??;
     Ok(json(StatusCode::OK, &ReloadAnswer::from(reloaded)))
 }
 

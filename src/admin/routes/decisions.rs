@@ -12,11 +12,14 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, unfold};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch as channel;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use crate::admin::answer::{Refusal, with_type};
+use crate::admin::api::Scope;
 use crate::admin::ask::Query;
+use crate::admin::keeper::Standing;
 use crate::admin::peer::Peer;
 use crate::call::Outcome;
 use crate::control::Handle;
@@ -76,7 +79,7 @@ impl DecisionFilter {
 /// Events: `decision`, whose data is a line of the decision log; `dropped`, whose data is
 /// `{"count": n}`, where so many were lost because they came faster than they were read. Told of
 /// are the calls on which a fault acted, and those that `[log] decisions` wants beside. The answer
-/// has no end.
+/// has no end of its own: it ends when the token is taken back that it was asked with.
 #[utoipa::path(
     get,
     path = "/decisions",
@@ -88,6 +91,7 @@ impl DecisionFilter {
 pub(in crate::admin) async fn decisions(
     State(handle): State<Handle>,
     Extension(peer): Extension<Arc<Peer>>,
+    Extension(standing): Extension<Standing>,
     Query(filter): Query<DecisionFilter>,
 ) -> Result<Response, Refusal> {
     let Some(follower) = handle.decisions().follow() else {
@@ -98,46 +102,70 @@ pub(in crate::admin) async fn decisions(
         ));
     };
     peer.follow();
-    let body = Body::from_stream(events(follower, filter));
+    let following = Following {
+        follower,
+        filter,
+        standing,
+        changes: handle.admin_access_changes(),
+    };
+    let body = Body::from_stream(events(following));
     Ok(with_type(StatusCode::OK, "text/event-stream", body))
 }
 
-fn events(
+/// One who follows.
+struct Following {
     follower: Follower,
     filter: DecisionFilter,
-) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    // The head goes out with the first bytes, and whoever reads knows that it follows.
-    let begin = Some(Bytes::from_static(b": following\n\n"));
-    unfold(
-        (follower, filter, begin),
-        async |(mut follower, filter, begin)| {
-            let text = match begin {
-                Some(begin) => begin,
-                None => Bytes::from(some(&mut follower, &filter).await?),
-            };
-            Some((Ok(text), (follower, filter, None)))
-        },
-    )
+    standing: Standing,
+    /// Of who may do what.
+    changes: channel::Receiver<()>,
 }
 
-/// Waits for what comes next; `None` once nothing will.
-async fn some(follower: &mut Follower, filter: &DecisionFilter) -> Option<String> {
-    let mut text = String::new();
-    while text.is_empty() {
-        let Ok(next) = timeout(ALIVE, follower.next()).await else {
-            return Some(": alive\n\n".to_owned());
+fn events(following: Following) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    // The head goes out with the first bytes, and whoever reads knows that it follows.
+    let begin = Some(Bytes::from_static(b": following\n\n"));
+    unfold((following, begin), async |(mut following, begin)| {
+        let text = match begin {
+            Some(begin) => begin,
+            None => Bytes::from(following.some().await?),
         };
-        let mut next = Some(next?);
-        for _ in 0..TOGETHER {
-            let Some(it) = next else { break };
-            tell(&mut text, &it, filter);
-            next = follower.waiting();
+        Some((Ok(text), (following, None)))
+    })
+}
+
+impl Following {
+    /// Waits for what comes next; `None` once nothing will, or the caller may not see it any more.
+    async fn some(&mut self) -> Option<String> {
+        let mut text = String::new();
+        while text.is_empty() {
+            let next = tokio::select! {
+                biased;
+                changed = self.changes.changed() => {
+                    changed.ok()?;
+                    if self.standing.may(Scope::Read) {
+                        continue;
+                    }
+                    return None;
+                }
+                next = timeout(ALIVE, self.follower.next()) => next,
+            };
+            let Ok(next) = next else {
+                // Once more, should a change have been missed.
+                let may = self.standing.may(Scope::Read);
+                return may.then(|| ": alive\n\n".to_owned());
+            };
+            let mut next = Some(next?);
+            for _ in 0..TOGETHER {
+                let Some(it) = next else { break };
+                tell(&mut text, &it, &self.filter);
+                next = self.follower.waiting();
+            }
+            if let Some(it) = next {
+                tell(&mut text, &it, &self.filter);
+            }
         }
-        if let Some(it) = next {
-            tell(&mut text, &it, filter);
-        }
+        Some(text)
     }
-    Some(text)
 }
 
 fn tell(text: &mut String, next: &Next, filter: &DecisionFilter) {

@@ -1,14 +1,20 @@
 //! `POST /halt` and `POST /resume`: every fault ends, and none begins until it is resumed.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::admin::answer::{Refusal, json};
-use crate::admin::ask::{Object, on_disk};
-use crate::control::{Halt, Handle, ResumeError};
+use crate::admin::ask::{Object, Turns};
+use crate::control::{Cause, Halt, Handle, ResumeError};
+
+/// How long an answer waits for the disk: whoever halts wants to know that it is done.
+const KEEP_TIME: Duration = Duration::from_secs(2);
 
 /// Why to halt.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -36,21 +42,31 @@ pub struct Nothing {}
 #[utoipa::path(post, path = "/halt", request_body = Option<HaltOrder>, responses((status = OK, body = HaltAnswer)))]
 pub(in crate::admin) async fn halt(
     State(handle): State<Handle>,
+    State(turns): State<Turns>,
     Object(order): Object<HaltOrder>,
 ) -> Result<Response, Refusal> {
     let reason = order
         .reason
         .unwrap_or_else(|| "ordered by the admin API".to_owned());
-    let answer = on_disk(move || {
-        let result = handle.halt(&reason);
-        HaltAnswer {
-            halted: handle.halted(),
-            warning: result
-                .err()
-                .map(|error| format!("{error}: it holds, but not over a restart")),
-        }
-    })
-    .await?;
+    // The deed on this thread: it waits for nothing, not even for one that waits for the disk.
+    handle.halt_now(&reason, Cause::Order);
+    let of_disk = handle.clone();
+    let kept = turns.halts.on_disk(move || of_disk.keep_halt());
+    let warning = match timeout(KEEP_TIME, kept).await {
+        Ok(kept) => match kept? {
+            Err(error) => Some(format!("{error}: it holds, but not over a restart")),
+            Ok(()) if handle.keeps_halts() => None,
+            Ok(()) => Some("there is no `state_dir`: it holds, but not over a restart".to_owned()),
+        },
+        Err(_) => Some(
+            "the state directory does not answer: it holds, but perhaps not over a restart"
+                .to_owned(),
+        ),
+    };
+    let answer = HaltAnswer {
+        halted: handle.halted(),
+        warning,
+    };
     Ok(json(StatusCode::OK, &answer))
 }
 
@@ -66,15 +82,16 @@ pub(in crate::admin) async fn halt(
 )]
 pub(in crate::admin) async fn resume(
     State(handle): State<Handle>,
+    State(turns): State<Turns>,
     Object(Nothing {}): Object<Nothing>,
 ) -> Result<Response, Refusal> {
-    let answer = on_disk(move || {
+    let resume = move || {
         handle.resume().map(|_| HaltAnswer {
             halted: handle.halted(),
             warning: None,
         })
-    })
-    .await?;
+    };
+    let answer = turns.halts.on_disk(resume).await?;
     let answer = answer.map_err(|error| match &error {
         ResumeError::HaltFile(file) => Refusal::new(
             StatusCode::CONFLICT,

@@ -29,7 +29,7 @@ pub use rules::{ArmOrder, Rule, RuleSource, Rules};
 use std::sync::Arc;
 
 use axum::routing::get;
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use http::{Method, StatusCode, Uri};
 use utoipa_axum::routes;
 
@@ -80,6 +80,7 @@ pub(super) fn health(handle: Handle) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(metrics::without_faults))
         .route("/readyz", get(health::readyz));
+    let routes = routes.layer(Extension(Arc::<metrics::Kept>::default()));
     whole(routes.with_state(handle)).layer(middleware::from_fn(guard_health))
 }
 

@@ -231,8 +231,10 @@ pub(in crate::admin) async fn delete(
     Path(name): Path<String>,
     preconditions: Preconditions,
 ) -> Result<Response, Refusal> {
-    let delete = move || handle.delete_rule(&name, |tag| preconditions.hold(tag));
-    on_disk(delete).await??;
+    // Its faults end on this thread, which waits for nothing; taking it away may have to wait.
+    let ended = handle.end_rule(&name, |tag| preconditions.hold(tag))?;
+    let remove = move || handle.remove_rule(&name, ended, |tag| preconditions.hold(tag));
+    on_disk(remove).await??;
     Ok(no_content())
 }
 

@@ -122,6 +122,15 @@ impl Live {
             .collect()
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        self::signal(&self.child, signal);
+    }
+
+    /// Whether the sidecar has ended.
+    pub(crate) fn ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_some()
+    }
+
     /// The head of the answer to one call.
     pub(crate) fn call(&self) -> String {
         let mut stream = TcpStream::connect(&self.chat).expect("a connection");
@@ -139,8 +148,10 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        signal(&self.child, Signal::KILL);
-        self.child.wait().expect("its end");
+        if !self.ended() {
+            signal(&self.child, Signal::KILL);
+            self.child.wait().expect("its end");
+        }
     }
 }
 
@@ -167,7 +178,7 @@ fn without_times(text: &str) -> String {
 }
 
 /// Looks again until it holds.
-pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     // Generous: other tests run beside it.
     for _ in 0..600 {
         if holds() {
