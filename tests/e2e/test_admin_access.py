@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.needs import lacking
 from support.net import HOST, wait_until
 
 RULES = """
@@ -79,7 +80,7 @@ upstream = "up"
 def namespace():
     """A network namespace of its own, joined to ours by a pair of devices: its name and our address in it."""
     if os.geteuid() != 0 or not shutil.which("ip"):
-        pytest.skip("only root with iproute2 can make a network namespace")
+        lacking("only root with iproute2 can make a network namespace")
     name, ours, theirs = f"hz{os.getpid()}", f"hzo{os.getpid()}", f"hzt{os.getpid()}"
     steps = [
         f"ip netns add {name}",
@@ -94,7 +95,7 @@ def namespace():
         for step in steps:
             done = subprocess.run(step.split(), capture_output=True, text=True, check=False)
             if done.returncode:
-                pytest.skip(f"no network namespace here: {step}: {done.stderr}")
+                lacking(f"no network namespace here: {step}: {done.stderr}")
         yield name, "10.231.77.1"
     finally:
         subprocess.run(["ip", "link", "del", ours], capture_output=True, check=False)
@@ -104,7 +105,7 @@ def namespace():
 def test_prometheus_in_another_network_namespace_scrapes_health(sidecar, upstream, namespace, tmp_path):
     prometheus = shutil.which("prometheus")
     if not prometheus:
-        pytest.skip("prometheus is not installed")
+        lacking("prometheus is not installed")
     name, address = namespace
     it = sidecar(RULES, upstream=upstream.port, top='[health]\nbind = "0.0.0.0:19902"')
     config = tmp_path / "prometheus.yml"

@@ -1,7 +1,8 @@
 """Rules that are put while calls run: what they do to those, how they end, and that nothing is left behind.
 
 `HORMESIS_WRITERS=60` makes the writers write for 60 seconds, `HORMESIS_ABORTS=10000` makes so many clients
-leave; the suite's own runs are shorter.
+leave; the suite's own runs are shorter. Bounds in time are held by the median of several tries: a machine that
+is busy for a moment breaks none of them.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import statistics
 import sys
 import threading
 import time
@@ -24,6 +26,8 @@ from support.sidecar import config
 WRITERS = int(os.environ.get("HORMESIS_WRITERS", 3))
 ABORTS = int(os.environ.get("HORMESIS_ABORTS", 1000))
 WAITING = 1000
+# What is promised of every admin call, and of all that waits once it is let go.
+SOON = 0.1
 CAP = '[safety]\nmax_delay_per_call = "2h"\n'
 HOUR = {"delay": {"at": "before-upstream", "fixed": "1h"}}
 ABORT = {"abort": {"status": 418}}
@@ -243,6 +247,15 @@ while True:
 
 def test_a_lease_whose_owner_is_killed_ends_what_hangs_on_it(live, upstream):
     it = live(upstream=upstream.port)
+    took = [killed_owner(it) for _ in range(5)]
+    print("an owner was killed, and its fault was off", *(f"{each * 1000:.0f}" for each in took), "ms later")
+    assert statistics.median(took) <= 1
+    assert it.ask("GET", "/leases")[2] == {"leases": []}
+    assert it.ask("PUT", "/rules/late", {"lease": "owner", "faults": [ABORT]})[0] == 409
+
+
+def killed_owner(it):
+    """How long after the death of a lease's owner its fault is off, as a client sees it."""
     owner = Child([sys.executable, "-c", OWNER, it.socket], it.directory / "owner.log")
     try:
         wait_until(lambda: it.rule("leased"), what="the owner's rule")
@@ -256,13 +269,10 @@ def test_a_lease_whose_owner_is_killed_ends_what_hangs_on_it(live, upstream):
             start = time.monotonic()
             assert client.read().status == 200
             took = time.monotonic() - start
-        print(f"the owner was killed, and its fault was off {took * 1000:.0f} ms later")
-        assert took < 1
     finally:
         owner.stop()
     wait_until(lambda: it.rule("leased") is None, what="the rule is gone")
-    assert it.ask("GET", "/leases")[2] == {"leases": []}
-    assert it.ask("PUT", "/rules/late", {"lease": "owner", "faults": [ABORT]})[0] == 409
+    return took
 
 
 # --- a halt ---
@@ -318,6 +328,53 @@ def test_a_file_halts_for_as_long_as_nobody_resumes(live, upstream, tmp_path):
     assert it.ask("GET", "/status")[2]["halted"]["cause"] == "file"
 
 
+CONDITION = "error_rate(main) > 25%"
+
+
+def test_real_errors_stop_all_faults_and_injected_ones_do_not(live, upstream):
+    it = live(upstream=upstream.port, state=True, safety=CAP + f'stop_when = ["{CONDITION}"]\n')
+    it.put("hour", [HOUR], select={"path": "/waits"})
+    it.put("hurt", [{"abort": {"status": 503}}], select={"path": "/hurt"})
+    with Connection(it.port) as client:
+        for _ in range(40):
+            assert client.request("GET", "/").status == 200
+        for _ in range(200):
+            assert client.request("GET", "/hurt").status == 503
+    # It is looked ten times a second; so many looks later nothing has happened.
+    time.sleep(0.5)
+    status = it.ask("GET", "/status")[2]
+    assert status["halted"] is None
+    assert status["conditions"][0]["value"] == 0, status["conditions"]
+    took = [breached(it) for _ in range(3)]
+    print("real errors, and all faults were off", *(f"{each * 1000:.0f}" for each in took), "ms later")
+    assert statistics.median(took) <= 1
+
+
+def breached(it):
+    """How long after the first real error what waits is let go, as its client sees it."""
+    with Connection(it.port) as client, Connection(it.port) as waits:
+        for _ in range(40):
+            assert client.request("GET", "/").status == 200
+        waits.send(b"GET /waits HTTP/1.1\r\nHost: h\r\n\r\n")
+        wait_until(lambda: it.active("hour") == 1, what="the call waits")
+        start = time.monotonic()
+        for _ in range(120):
+            assert client.request("GET", "/status/500").status == 500
+        assert waits.read().status == 200
+        took = time.monotonic() - start
+        halted = it.ask("GET", "/status")[2]["halted"]
+        assert halted["cause"] == "condition", halted
+        assert halted["reason"].startswith(CONDITION) and "% of " in halted["reason"], halted
+        # Latched: also once all is well again.
+        for _ in range(200):
+            assert client.request("GET", "/hurt").status == 200
+        time.sleep(0.3)
+        assert it.ask("GET", "/status")[2]["halted"] == halted
+    assert it.ask("POST", "/resume")[0] == 200
+    assert it.ask("GET", "/status")[2]["halted"] is None
+    return took
+
+
 def test_a_note_stands_in_the_decision_log(live, upstream):
     it = live(upstream=upstream.port, log="fired")
     status, _, note = it.ask("POST", "/notes", {"text": "deployed 1.4.2"})
@@ -328,6 +385,24 @@ def test_a_note_stands_in_the_decision_log(live, upstream):
 
 
 # --- a thousand connections in a delay of an hour ---
+
+
+CALLS = [
+    ("GET", "/status", None),
+    ("GET", "/rules", None),
+    ("GET", "/rules/hour", None),
+    ("GET", "/metrics", None),
+    ("GET", "/config", None),
+    ("GET", "/readyz", None),
+    ("PUT", "/leases/mine", {}),
+    ("GET", "/leases", None),
+    ("POST", "/notes", {"text": "a mark"}),
+    ("PUT", "/rules/beside", {"faults": [ABORT], "select": {"path": "/never"}}),
+    ("POST", "/rules/beside/disarm", {}),
+    ("POST", "/rules/beside/arm", {}),
+    ("DELETE", "/rules/beside", None),
+    ("POST", "/config/reload", {}),
+]
 
 
 @pytest.mark.parametrize("how", ["delete", "halt", "disarm"])
@@ -343,6 +418,20 @@ protocol = "http"
 upstream = "deaf"
 """
     it = live(upstream=nginx, tables=tables)
+    took = {}
+    tries = [let_go(it, how, took) for _ in range(3)]
+    slowest = {name: statistics.median(each) for name, each in took.items()}
+    name, most = max(slowest.items(), key=lambda each: each[1])
+    print(f"{WAITING} wait; the slowest admin call: {name}, {most * 1000:.1f} ms")
+    assert most <= SOON, slowest
+    answered, released = (statistics.median(each) for each in zip(*tries, strict=True))
+    print(f"{how}: answered in {answered * 1000:.1f} ms, the last of {WAITING // 2} clients in {released * 1000:.1f} ms")
+    assert answered <= SOON and released <= SOON, tries
+
+
+def let_go(it, how, took):
+    """How long an order that ends all faults takes to be answered, and until the last client has its answer. `took`
+    gets the times of all admin calls while a thousand wait."""
     it.put("hour", [HOUR], ttl="10m", listener="deaf")
     it.put("answered", [{"delay": {"at": "response-head", "fixed": "1h"}}], ttl="10m", listener="main")
     listeners = {each["name"]: each["bind"] for each in it.ask("GET", "/status")[2]["listeners"]}
@@ -350,32 +439,11 @@ upstream = "deaf"
     alive, gone = waiting(it.port, WAITING // 2), waiting(dead, WAITING // 2)
     try:
         wait_until(lambda: it.active("hour") + it.active("answered") == WAITING, what="all wait")
-        slowest = {}
-        for _ in range(5):
-            for method, path, body in [
-                ("GET", "/status", None),
-                ("GET", "/rules", None),
-                ("GET", "/rules/hour", None),
-                ("GET", "/metrics", None),
-                ("GET", "/config", None),
-                ("GET", "/readyz", None),
-                ("PUT", "/leases/mine", {}),
-                ("GET", "/leases", None),
-                ("POST", "/notes", {"text": "a mark"}),
-                ("PUT", "/rules/beside", {"faults": [ABORT], "select": {"path": "/never"}}),
-                ("POST", "/rules/beside/disarm", {}),
-                ("POST", "/rules/beside/arm", {}),
-                ("DELETE", "/rules/beside", None),
-                ("POST", "/config/reload", {}),
-            ]:
-                start = time.monotonic()
-                status = it.ask_raw(method, path, body)
-                took = time.monotonic() - start
-                assert status < 300, (method, path, status)
-                slowest[f"{method} {path}"] = max(took, slowest.get(f"{method} {path}", 0))
-        name, took = max(slowest.items(), key=lambda each: each[1])
-        print(f"{WAITING} wait; the slowest admin call: {name}, {took * 1000:.1f} ms")
-        assert took < 0.5, slowest
+        for method, path, body in CALLS * 3:
+            start = time.monotonic()
+            status = it.ask_raw(method, path, body)
+            took.setdefault(f"{method} {path}", []).append(time.monotonic() - start)
+            assert status < 300, (method, path, status)
         assert it.active("hour") + it.active("answered") == WAITING
         method, path = {"delete": ("DELETE", ""), "halt": ("POST", None), "disarm": ("POST", "/disarm")}[how]
         start = time.monotonic()
@@ -389,12 +457,13 @@ upstream = "deaf"
         # Although half of the calls go on for as long as their upstream says nothing.
         wait_until(lambda: it.gauge("hormesis_rule_active_calls") == 0, 5, "none acts")
         assert it.gauge("hormesis_active_calls") >= len(gone)
-        print(f"{how}: answered in {answered * 1000:.1f} ms, the last of {len(alive)} clients in {released * 1000:.1f} ms")
-        assert answered < 0.5
     finally:
         close(alive)
         close(gone)
     wait_until(lambda: it.gauge("hormesis_rule_active_calls") == it.gauge("hormesis_active_calls") == 0, 10, "the gauges are 0")
+    if how == "halt":
+        assert it.ask("POST", "/resume")[0] == 200
+    return answered, released
 
 
 def test_the_gauge_goes_back_to_0_whatever_clients_do(live, deaf):
