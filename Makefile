@@ -34,7 +34,7 @@ e2e: setup build ## real servers and clients only
 # What each of them makes long is said at the head of its test.
 full: setup build ## the same at the scales of our claims; where the scrape across networks would be skipped, it fails
 	HORMESIS_FULL=1 HORMESIS_WRITERS=60 HORMESIS_ABORTS=10000 HORMESIS_IDENTITY=10000 HORMESIS_RELOADS=200 \
-	  tests/e2e/run.sh $(ARGS)
+	  tests/e2e/run.sh --timeout=1800 $(ARGS)
 
 e2e-lock: ## pin the newest versions of tests/e2e/requirements.in
 	tests/e2e/lock.sh
