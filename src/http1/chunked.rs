@@ -341,6 +341,18 @@ mod tests {
         }
 
         #[test]
+        fn a_line_that_passes_has_one_reading(line in "[0-9a-fA-Fx]{1,18}[ \t0-9]{0,3}[;a=\"\r\t \x00\x0b\x7f]{0,4}") {
+            let wire = format!("{line}\r\n");
+            let digits = line.bytes().take_while(u8::is_ascii_hexdigit).count();
+            let rest = line[digits..].trim_start_matches([' ', '\t']);
+            let is_text = |byte: u8| byte == b'\t' || !byte.is_ascii_control();
+            let sound = (1..=16).contains(&digits)
+                && (rest.is_empty() || rest.starts_with(';'))
+                && rest.bytes().all(is_text);
+            prop_assert_eq!(decode(wire.as_bytes()).is_ok(), sound, "{:?}", line);
+        }
+
+        #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             ignore(decode(&bytes));
         }
