@@ -59,16 +59,8 @@ impl ConnectError {
     /// Whether this machine had no descriptor, port or memory left for it: the upstream was not even
     /// asked.
     pub fn is_local(&self) -> bool {
-        const OURS: [i32; 4] = [
-            libc::EADDRNOTAVAIL,
-            libc::EMFILE,
-            libc::ENFILE,
-            libc::ENOBUFS,
-        ];
         match self {
-            Self::Failed { source, .. } => {
-                source.raw_os_error().is_some_and(|it| OURS.contains(&it))
-            }
+            Self::Failed { source, .. } => is_ours(source),
             _ => false,
         }
     }
@@ -180,7 +172,7 @@ async fn attempt(
 
 /// Tries addresses in turn. One that swallows what is sent to it leaves time for the others.
 async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    let mut last: Option<io::Error> = None;
     let share = within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     for &address in addresses {
         let connecting = TcpStream::connect(address);
@@ -198,10 +190,24 @@ async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStre
                 ignore(ask_when_silent(&SockRef::from(&stream)));
                 return Ok((stream, address));
             }
-            Err(error) => last = error,
+            // What another address said of itself tells more than that this one is none of ours to
+            // reach, such as one of IPv6 where there is none.
+            Err(error) if last.is_some() && is_ours(&error) => {}
+            Err(error) => last = Some(error),
         }
     }
-    Err(last)
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// Whether what was missing for a connection is this machine's.
+fn is_ours(error: &io::Error) -> bool {
+    const OURS: [i32; 4] = [
+        libc::EADDRNOTAVAIL,
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+    ];
+    error.raw_os_error().is_some_and(|it| OURS.contains(&it))
 }
 
 #[cfg(test)]

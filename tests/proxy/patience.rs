@@ -165,6 +165,20 @@ fn an_upstream_that_stops_in_its_body_is_given_up() {
 }
 
 #[test]
+fn an_upstream_whose_answer_nobody_gets_is_given_up_too() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream)
+        .with(LIMITS)
+        .fault("abort = { at = \"after-upstream\", status = 503 }")
+        .start();
+    let (mut client, mut server) = sidecar.call(&upstream, GET);
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    assert_eq!(client.answer().status(), 504);
+    server.end();
+    assert_eq!(ending(&sidecar.record()), "timeout/upstream/504");
+}
+
+#[test]
 fn an_upstreams_stream_may_be_silent() {
     let upstream = Upstream::scripted();
     let sidecar = Sidecar::before(&upstream).with(LIMITS).start();

@@ -122,8 +122,7 @@ pub(super) async fn pass(
                     break;
                 }
             }
-            let limit = Patience::new(patience);
-            if !fill(limit, connection, &mut buffer, scanner, beside).await? {
+            if !fill(patience, connection, &mut buffer, scanner, beside).await? {
                 break;
             }
         }
@@ -138,17 +137,17 @@ pub(super) async fn pass(
     } else {
         call.tell_end(behind.trailers.found());
     }
-    if !buffer.is_empty() {
-        exceeded(call);
-    }
-    passed(call, tap);
+    passed(call, tap, &buffer);
     Ok(Passed::Whole {
         leftover: !clean || !buffer.is_empty(),
     })
 }
 
-/// All of it has gone out.
-fn passed(call: &mut InFlight<'_>, tap: Option<Tap>) {
+/// All of it has gone out. `behind`: what has come behind it.
+fn passed(call: &mut InFlight<'_>, tap: Option<Tap>, behind: &[u8]) {
+    if !behind.is_empty() {
+        exceeded(call);
+    }
     let failed = tap.as_ref().is_some_and(Tap::saw_error);
     if let Some(tap) = tap {
         tap.tell(call);
@@ -168,16 +167,17 @@ fn exceeded(call: &mut InFlight<'_>) {
 /// a body that ends with its connection. An upstream may be silent for as long as the client may
 /// take nothing: a stream for ever.
 async fn fill(
-    mut patience: Patience,
+    limit: Option<Duration>,
     connection: &Connection,
     buffer: &mut Buffer,
     scanner: &BodyScanner,
     beside: &mut Beside<'_>,
 ) -> Result<bool, Failure> {
     let upstream = &connection.stream;
+    let mut patience = Patience::new(limit);
     let ready = beside.until(|context| match upstream.poll_readable(context) {
         Poll::Pending => patience.poll(context).map(|_| Err(Failure::UpstreamStuck)),
-        ready => ready.map(|it| it.map_err(Failure::UpstreamReset)),
+        ready @ Poll::Ready(_) => ready.map(|it| it.map_err(Failure::UpstreamReset)),
     });
     ready.await??;
     match beside

@@ -178,12 +178,7 @@ pub(super) async fn forward(
                     message.give_up(buffer);
                 }
                 let held = whole.then_some(message.len);
-                // RFC 9113 §8.6: there is none in HTTP/2, whatever its 101 says.
-                let upgrade = if connection.http2 {
-                    Upgrade::No
-                } else {
-                    head.upgrade
-                };
+                let upgrade = upgrade_over(&connection, head.upgrade);
                 converse(call, buffer, &mut up, &connection, asked, upgrade, held).await
             }
         };
@@ -205,6 +200,12 @@ pub(super) async fn forward(
             }
         }
     }
+}
+
+/// Whether an answer may switch protocols. HTTP/2 has no upgrade, whatever its 101 says
+/// (RFC 9113 §8.6).
+fn upgrade_over(connection: &Connection, asked: Upgrade) -> Upgrade {
+    if connection.http2 { Upgrade::No } else { asked }
 }
 
 /// Whether a call that failed unanswered can go out again: the upstream surely did nothing with it,
