@@ -18,9 +18,13 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::error::ignore;
 
 mod closed;
+mod silence;
 mod splice;
 mod transport;
 
+pub use silence::ask_when_silent;
+#[cfg(test)]
+pub(crate) use silence::is_asked_after;
 pub use splice::{Pipe, PipePool, is_refused};
 pub use transport::Transport;
 

@@ -6,6 +6,8 @@ use crate::http1::framing::{Part, Scanned};
 
 /// The longest chunk-size line with its extensions, and the most bytes of trailers.
 const LINE_CAP: usize = 4096;
+/// So many fill 64 bits. Zeros in front count: another reader may keep them, or give up on them.
+const MOST_DIGITS: usize = 16;
 const TRAILER_CAP: usize = 16 * 1024;
 
 /// Why bytes are no chunked body.
@@ -13,6 +15,8 @@ const TRAILER_CAP: usize = 16 * 1024;
 pub enum ChunkedError {
     #[error("chunk extension too long")]
     ExtensionTooLong,
+    #[error("malformed chunk extension")]
+    Extension,
     #[error("chunk size is no hexadecimal number")]
     Size,
     #[error("chunk does not end where its size says")]
@@ -29,6 +33,8 @@ enum State {
     #[default]
     SizeStart,
     Size,
+    /// Blanks behind the size, which some senders pad it with (RFC 9112 §7.1.1, "bad whitespace").
+    Blank,
     Extension,
     SizeLf,
     Data,
@@ -103,16 +109,7 @@ impl ChunkedScanner {
     fn framing_byte(&mut self, byte: u8) -> Result<State, ChunkedError> {
         match self.state {
             State::SizeStart | State::Size => self.size_byte(byte),
-            State::Extension => {
-                self.line += 1;
-                match byte {
-                    _ if self.line > LINE_CAP => Err(ChunkedError::ExtensionTooLong),
-                    b'\r' => Ok(State::SizeLf),
-                    // A bare LF would end the line for some readers and not for others.
-                    b'\n' | 0 => Err(ChunkedError::Size),
-                    _ => Ok(State::Extension),
-                }
-            }
+            State::Blank | State::Extension => self.extension_byte(byte),
             State::SizeLf if byte == b'\n' => {
                 self.line = 0;
                 Ok(if self.size == 0 {
@@ -135,12 +132,12 @@ impl ChunkedScanner {
     }
 
     fn size_byte(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        if self.state == State::SizeStart {
+            (self.size, self.line) = (0, 0);
+        }
+        self.line += 1;
         if let Some(digit) = char::from(byte).to_digit(16) {
-            if self.state == State::SizeStart {
-                self.size = 0;
-            }
-            // Sixteen digits fill 64 bits; a seventeenth would overflow for some reader.
-            if self.size >> 60 != 0 {
+            if self.line > MOST_DIGITS {
                 return Err(ChunkedError::Size);
             }
             self.size = self.size << 4 | u64::from(digit);
@@ -148,11 +145,24 @@ impl ChunkedScanner {
         }
         match byte {
             b'\r' if self.state == State::Size => Ok(State::SizeLf),
-            b';' | b' ' | b'\t' if self.state == State::Size => {
-                self.line = 0;
-                Ok(State::Extension)
-            }
+            b';' if self.state == State::Size => Ok(State::Extension),
+            b' ' | b'\t' if self.state == State::Size => Ok(State::Blank),
             _ => Err(ChunkedError::Size),
+        }
+    }
+
+    /// Behind the size. The line goes on as it came: what another reader could take for more of the
+    /// size, or for the line's end, must not stand in it.
+    fn extension_byte(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        self.line += 1;
+        match (self.state, byte) {
+            _ if self.line > LINE_CAP => Err(ChunkedError::ExtensionTooLong),
+            (_, b'\r') => Ok(State::SizeLf),
+            (State::Blank, b' ' | b'\t') => Ok(State::Blank),
+            (State::Blank, b';') => Ok(State::Extension),
+            (State::Blank, _) => Err(ChunkedError::Size),
+            (_, b'\t' | b' '..=b'~' | 0x80..) => Ok(State::Extension),
+            _ => Err(ChunkedError::Extension),
         }
     }
 
@@ -266,7 +276,16 @@ mod tests {
             b"1\r\nab",
             b"1\r\na\rb",
             b"10000000000000000\r\n",
+            b"00000000000000001\r\n",
+            b"1 1\r\n",
+            b"1\t0\r\n",
+            b"1 a=b\r\n",
+            b"1 \n",
+            b"1 \0\r\n",
             b"1;a\nb\r\n",
+            b"1;a\x0bb\r\n",
+            b"1;a=\"\x1b\"\r\n",
+            b"1;a\x7f\r\n",
             b"0\r\n: v\r\n\r\n",
             b"0\r\nA v\r\n\r\n",
             b"0\r\nA: v\n\r\n",
@@ -274,8 +293,28 @@ mod tests {
         ] {
             assert!(decode(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
         }
-        let long = [b"1;".as_slice(), &vec![b'a'; LINE_CAP + 1]].concat();
-        assert_eq!(decode(&long).unwrap_err(), ChunkedError::ExtensionTooLong);
+        for fill in [b';', b' '] {
+            let long = [b"1".as_slice(), &vec![fill; LINE_CAP]].concat();
+            assert_eq!(decode(&long).unwrap_err(), ChunkedError::ExtensionTooLong);
+            assert!(decode(&long[..LINE_CAP]).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_size() {
+        for line in [
+            "000000000000000a",
+            "A ",
+            "a\t ",
+            "a ;x",
+            "a; x = \"y;z\"",
+            "a;\u{fc}\t",
+        ] {
+            let body = format!("{line}\r\n0123456789\r\n0\r\n\r\n");
+            let (payload, scanned) = decode(body.as_bytes()).unwrap();
+            assert_eq!(payload, b"0123456789", "{line:?}");
+            assert!(scanned.done);
+        }
     }
 
     proptest! {
@@ -299,6 +338,18 @@ mod tests {
             }
             prop_assert!(done);
             prop_assert_eq!(payload, chunks.concat());
+        }
+
+        #[test]
+        fn a_line_that_passes_has_one_reading(line in "[0-9a-fA-Fx]{1,18}[ \t0-9]{0,3}[;a=\"\r\t \x00\x0b\x7f]{0,4}") {
+            let wire = format!("{line}\r\n");
+            let digits = line.bytes().take_while(u8::is_ascii_hexdigit).count();
+            let rest = line[digits..].trim_start_matches([' ', '\t']);
+            let is_text = |byte: u8| byte == b'\t' || !byte.is_ascii_control();
+            let sound = (1..=16).contains(&digits)
+                && (rest.is_empty() || rest.starts_with(';'))
+                && rest.bytes().all(is_text);
+            prop_assert_eq!(decode(wire.as_bytes()).is_ok(), sound, "{:?}", line);
         }
 
         #[test]

@@ -83,7 +83,7 @@ pub fn rebuild_request(head: &[u8], request: &Request, edit: RequestEdit<'_>, ou
     if request.host_value(head).is_none() {
         line(out, b"Host", host.as_bytes());
     }
-    let mut length_written = false;
+    let (mut length_written, mut upgrade_written) = (false, false);
     for field in &request.fields {
         let name = field.name(head);
         if field.hop || is_edited(name, edit.edits) {
@@ -91,6 +91,8 @@ pub fn rebuild_request(head: &[u8], request: &Request, edit: RequestEdit<'_>, ou
         }
         if name.eq_ignore_ascii_case(b"host") {
             line(out, name, host.as_bytes());
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            upgrade_line(out, name, &mut upgrade_written);
         } else if field.framing {
             if !length_written {
                 framing_line(out, edit.framing);
@@ -131,13 +133,16 @@ pub fn rebuild_response(
         None => out.extend_from_slice(&first_line[response.status_at().min(first_line.len())..]),
     }
     out.extend_from_slice(b"\r\n");
-    let mut length_written = false;
+    let (mut length_written, mut upgrade_written) = (false, false);
     for field in &response.fields {
         let name = field.name(head);
         if field.hop || is_edited(name, edit.edits) {
             continue;
         }
         match edit.framing {
+            _ if name.eq_ignore_ascii_case(b"connection") => {
+                upgrade_line(out, name, &mut upgrade_written);
+            }
             Some(_) if field.framing => {}
             None if field.framing && response.framing == Framing::None => {
                 line(out, name, field.value(head));
@@ -178,6 +183,13 @@ fn finish(out: &mut Vec<u8>, edits: &[HeadEdit]) {
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// All that goes on of the peers' `Connection`: what else it names is of one connection only.
+fn upgrade_line(out: &mut Vec<u8>, name: &[u8], written: &mut bool) {
+    if !std::mem::replace(written, true) {
+        line(out, name, b"Upgrade");
+    }
 }
 
 fn framing_line(out: &mut Vec<u8>, framing: Framing) {

@@ -204,14 +204,21 @@ impl<'b> FieldScan<'b> {
     }
 
     /// Marks the fields that `Connection` names. What frames a message is never among them: a
-    /// client could else take away the length that the next hop needs.
-    pub(super) fn strip_named(&mut self, upgrade: Upgrade) {
+    /// client could else take away the length that the next hop needs. True where `Connection` goes
+    /// on and names more than the upgrade, which is to be said anew.
+    pub(super) fn strip_named(&mut self, upgrade: Upgrade) -> bool {
+        let mut anew = false;
         if upgrade == Upgrade::Asked {
+            let mut connections = 0;
             for field in &mut self.fields {
                 let name = field.name(self.bytes);
-                if name.eq_ignore_ascii_case(b"upgrade") || name.eq_ignore_ascii_case(b"connection")
-                {
+                if name.eq_ignore_ascii_case(b"upgrade") {
                     field.hop = false;
+                } else if self.asks_upgrade && name.eq_ignore_ascii_case(b"connection") {
+                    field.hop = false;
+                    connections += 1;
+                    anew |= connections > 1;
+                    anew |= !field.value(self.bytes).eq_ignore_ascii_case(b"upgrade");
                 }
             }
         }
@@ -222,6 +229,18 @@ impl<'b> FieldScan<'b> {
                     field.hop |= !option.eq_ignore_ascii_case(b"te");
                 }
             }
+        }
+        anew
+    }
+
+    /// Marks what says how a body is framed, where there can be none (RFC 9112 §6.1).
+    pub(super) fn strip_coding(&mut self) {
+        if self.coding.is_empty() {
+            return;
+        }
+        for field in &mut self.fields {
+            let name = field.name(self.bytes);
+            field.hop |= name.eq_ignore_ascii_case(b"transfer-encoding");
         }
     }
 

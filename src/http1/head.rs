@@ -22,6 +22,8 @@ pub enum HeadError {
     TooLarge,
     #[error("more header fields than the limit")]
     TooManyFields,
+    #[error("{0} cannot be said in HTTP/2, which the upstream speaks")]
+    Unsayable(&'static str),
     #[error("transfer coding other than chunked is not implemented")]
     UnknownCoding,
     #[error("HTTP version is not 1.0 or 1.1 (HTTP/2 without TLS is not spoken on this listener)")]
@@ -32,7 +34,7 @@ impl HeadError {
     /// The status that a client is answered with (RFC 9110 §15, RFC 6585 §5).
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Malformed(_) => 400,
+            Self::Malformed(_) | Self::Unsayable(_) => 400,
             Self::Connect => 405,
             Self::TooLarge | Self::TooManyFields => 431,
             Self::UnknownCoding => 501,
@@ -224,7 +226,7 @@ pub fn parse_request(
     let absolute = absolute_form(target).is_some();
     scan.check_host(minor, target)?;
     let upgrade = scan.upgrade(minor);
-    scan.strip_named(upgrade);
+    let anew = scan.strip_named(upgrade);
     let framing = request_framing(minor, &scan.coding, &scan.lengths)?;
     Ok(Some(Request {
         len,
@@ -235,7 +237,7 @@ pub fn parse_request(
         keep_alive: scan.keeps(minor),
         expects_continue: scan.expects_continue && minor == 1,
         upgrade,
-        rebuild: absolute || scan.host.is_none() || scan.lengths.repeated() || scan.bare_lf,
+        rebuild: absolute || scan.host.is_none() || scan.lengths.repeated() || scan.bare_lf || anew,
         host: scan.host,
         fields: scan.fields,
     }))
@@ -276,11 +278,15 @@ pub fn parse_response(
     if switches && upgrade == Upgrade::No {
         return Err(HeadError::Malformed("101 without an upgrade asked"));
     }
-    scan.strip_named(if switches {
+    // An answer that requires an upgrade says to what (RFC 9110 §15.5.22).
+    let anew = scan.strip_named(if switches || status == 426 {
         Upgrade::Asked
     } else {
         Upgrade::No
     });
+    if status < 200 || status == 204 {
+        scan.strip_coding();
+    }
     let framing = response_framing(status, minor, to_head, &scan.coding, &scan.lengths)?;
     Ok(Some(Response {
         len,
@@ -289,7 +295,7 @@ pub fn parse_response(
         minor,
         keep_alive: scan.keeps(minor) && framing != Framing::UntilClose,
         keep_for: scan.keep_for,
-        rebuild: scan.lengths.repeated() || scan.bare_lf,
+        rebuild: scan.lengths.repeated() || scan.bare_lf || anew,
         fields: scan.fields,
         // "HTTP/1.x " is nine bytes; httparse has checked them.
         status_at: 9,

@@ -8,9 +8,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::error::ignore;
+use crate::io::ask_when_silent;
 use crate::proxy::inherit::Inherited;
 use crate::snapshot::{Bind, ListenerSpec};
 
@@ -110,6 +111,11 @@ impl BoundSocket {
         })
     }
 
+    /// Whether another socket of this user that allows it too may have an address of this port.
+    fn allow_beside(&self, allowed: bool) -> io::Result<()> {
+        SockRef::from(&self.fd).set_reuse_port(allowed)
+    }
+
     pub(super) fn into_fd(self) -> OwnedFd {
         self.fd
     }
@@ -167,8 +173,32 @@ pub(super) fn bind_listener(
 ) -> Result<Bound, BindError> {
     let bound = match inherited.take(&spec.name, &spec.bind) {
         Some((socket, address)) => Ok((socket, address, None)),
-        None => bind_one(&spec.bind),
+        None => bind_one(&spec.bind, Others::None),
     };
+    bound_or_why(listener, spec, bound)
+}
+
+/// The same where sockets of ours are in the way that are about to close: until they have, both
+/// listen, and no client is refused.
+pub(super) fn bind_beside(
+    listener: usize,
+    spec: &ListenerSpec,
+    closing: &[&BoundSocket],
+) -> Result<Bound, BindError> {
+    let allow = |allowed| closing.iter().try_for_each(|it| it.allow_beside(allowed));
+    let bound = allow(true).and_then(|()| bind_one(&spec.bind, Others::Closing));
+    // Where it stays allowed, another process of this user could listen there as well.
+    ignore(allow(false));
+    bound_or_why(listener, spec, bound)
+}
+
+type BoundOne = (BoundSocket, String, Option<SocketFile>);
+
+fn bound_or_why(
+    listener: usize,
+    spec: &ListenerSpec,
+    bound: io::Result<BoundOne>,
+) -> Result<Bound, BindError> {
     let (socket, address, file) = bound.map_err(|source| BindError {
         listener: spec.name.to_string(),
         address: match &spec.bind {
@@ -186,10 +216,18 @@ pub(super) fn bind_listener(
     })
 }
 
-fn bind_one(bind: &Bind) -> io::Result<(BoundSocket, String, Option<SocketFile>)> {
+/// What may have an address of the same port while a socket is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    None,
+    /// Sockets of ours that are about to close, and that allow it.
+    Closing,
+}
+
+fn bind_one(bind: &Bind, others: Others) -> io::Result<BoundOne> {
     match bind {
         Bind::Tcp(address) => {
-            let listener = bind_tcp(*address)?;
+            let listener = bind_tcp(*address, others)?;
             let address = listener.local_addr()?.to_string();
             Ok((listener.into(), address, None))
         }
@@ -202,7 +240,7 @@ fn bind_one(bind: &Bind) -> io::Result<(BoundSocket, String, Option<SocketFile>)
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn bind_tcp(address: SocketAddr, others: Others) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -213,8 +251,16 @@ fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_nonblocking(true)?;
     // Accepted sockets inherit it: answers are small and must not wait for acknowledgements.
     socket.set_tcp_nodelay(true)?;
+    // This too; without it, peers that vanish are only noticed later.
+    ignore(ask_when_silent(&SockRef::from(&socket)));
+    if others == Others::Closing {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    if others == Others::Closing {
+        socket.set_reuse_port(false)?;
+    }
     Ok(OwnedFd::from(socket).into())
 }
 
@@ -232,5 +278,23 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
             UnixListener::bind(path)
         }
         bound => bound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::is_asked_after;
+
+    #[test]
+    fn a_client_that_vanishes_is_asked_after() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let listener = bind_tcp(any, Others::None).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        // It does not block: the connection is in the queue by now.
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(is_asked_after(&SockRef::from(&accepted)));
+        assert!(accepted.nodelay().unwrap());
     }
 }

@@ -6,6 +6,8 @@ use std::os::unix::net::UnixListener;
 use listenfd::ListenFd;
 use socket2::SockRef;
 
+use crate::error::ignore;
+use crate::io::ask_when_silent;
 use crate::proxy::bind::BoundSocket;
 use crate::snapshot::Bind;
 
@@ -77,6 +79,8 @@ fn take(sockets: &mut ListenFd, index: usize) -> Option<(BoundSocket, Bind)> {
         listener.set_nonblocking(true).ok()?;
         // Accepted sockets inherit it.
         SockRef::from(&listener).set_tcp_nodelay(true).ok()?;
+        // As to this one: peers that vanish are only noticed later without it.
+        ignore(ask_when_silent(&SockRef::from(&listener)));
         let bind = Bind::Tcp(listener.local_addr().ok()?);
         return Some((listener.into(), bind));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::proxy::bind::{BindError, Bound, BoundSocket, SocketFile, bind_listener};
+use crate::proxy::bind::{BindError, Bound, BoundSocket, SocketFile, bind_beside, bind_listener};
 use crate::proxy::endpoint::{Accepting, Endpoint, Served};
 use crate::proxy::hub::{Hub, Order};
 use crate::proxy::inherit::Inherited;
@@ -42,6 +42,8 @@ struct Open {
     bind: Bind,
     address: String,
     file: Option<SocketFile>,
+    /// The workers hold it too, and close it last.
+    socket: BoundSocket,
 }
 
 /// Why the sockets could not be changed; all are as before.
@@ -173,8 +175,7 @@ impl Listening {
             if let Some(place) = kept {
                 return Ok(Source::Kept(place));
             }
-            state.await_closed(&spec.bind);
-            let bound = bind_listener(index, spec, &mut Inherited::default())?;
+            let bound = state.bind(index, spec, &free)?;
             let shares = self.share(&bound).inspect_err(|_| bound.discard())?;
             Ok(Source::New(bound, shares))
         };
@@ -220,13 +221,14 @@ impl Listening {
                 tracing::error!(worker, "a worker has ended");
             }
         }
-        // The workers hold the socket now: when the last closes it, nobody is left in its queue.
+        // When the last worker closes the socket, nobody is left in its queue.
         Open {
             endpoint,
             listener: Arc::clone(&spec.name),
             bind: spec.bind.clone(),
             address: bound.address,
             file: bound.file,
+            socket: bound.socket,
         }
     }
 
@@ -259,6 +261,28 @@ impl State {
         changed
     }
 
+    /// Binds a new listener's socket. `goes`: which of the open ones the new generation does not want;
+    /// those are not in its way.
+    fn bind(
+        &mut self,
+        index: usize,
+        spec: &ListenerSpec,
+        goes: &[bool],
+    ) -> Result<Bound, BindError> {
+        self.await_closed(&spec.bind);
+        let refused = match bind_listener(index, spec, &mut Inherited::default()) {
+            Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => error,
+            bound => return bound,
+        };
+        let open = self.open.iter().zip(goes);
+        let in_the_way = open.filter(|(it, goes)| **goes && it.shares_port(&spec.bind));
+        let closing: Vec<_> = in_the_way.map(|(it, _)| &it.socket).collect();
+        if closing.is_empty() {
+            return Err(refused);
+        }
+        bind_beside(index, spec, &closing)
+    }
+
     fn closes(&self, bind: &Bind) -> bool {
         self.closing.iter().any(|(it, _)| match (it, bind) {
             // One of all addresses is in the way of each of them, and the other way round.
@@ -286,6 +310,14 @@ impl Open {
     fn fits(&self, spec: &ListenerSpec) -> bool {
         let any_port = matches!(spec.bind, Bind::Tcp(address) if address.port() == 0);
         self.bind == spec.bind && (!any_port || self.listener == spec.name)
+    }
+
+    fn shares_port(&self, bind: &Bind) -> bool {
+        let own = self
+            .address
+            .parse()
+            .map(|it: std::net::SocketAddr| it.port());
+        matches!(bind, Bind::Tcp(address) if own == Ok(address.port()))
     }
 
     fn keep(self, spec: &ListenerSpec, snapshot: &Arc<Snapshot>) -> Self {

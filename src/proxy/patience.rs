@@ -97,10 +97,14 @@ pub(super) fn of_body<'b>(
 }
 
 fn is_stream(content_type: &[u8]) -> bool {
-    [&b"text/event-stream"[..], b"application/grpc"]
-        .iter()
-        .any(|kind| {
-            let start = content_type.get(..kind.len());
-            start.is_some_and(|it| it.eq_ignore_ascii_case(kind))
-        })
+    const STREAMS: [&[u8]; 3] = [
+        b"text/event-stream",
+        b"application/grpc",
+        // As Ollama streams.
+        b"application/x-ndjson",
+    ];
+    STREAMS.iter().any(|kind| {
+        let start = content_type.get(..kind.len());
+        start.is_some_and(|it| it.eq_ignore_ascii_case(kind))
+    })
 }

@@ -6,7 +6,7 @@ use std::io;
 use crate::call::Outcome;
 use crate::error::Origin;
 use crate::http1::{ChunkedError, HeadError};
-use crate::upstream::{ConnectError, h2_reason};
+use crate::upstream::{ConnectError, h2_reason, unsayable};
 
 /// A real failure of one call.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,8 @@ pub(super) enum Failure {
     UpstreamBody(ChunkedError),
     #[error("the upstream closed the connection before it answered")]
     UpstreamClosed,
+    #[error("the upstream sent more than its answer")]
+    UpstreamExcess,
     #[error("the upstream's answer is malformed: {0}")]
     UpstreamHead(HeadError),
     #[error("a rule ended the request in the middle")]
@@ -68,6 +70,8 @@ impl Failure {
     /// What a failed write to the upstream means.
     pub(super) fn of_upstream(error: io::Error) -> Self {
         match error.kind() {
+            // It never left: the upstream has no part in it.
+            _ if let Some(what) = unsayable(&error) => Self::ClientHead(HeadError::Unsayable(what)),
             io::ErrorKind::TimedOut => Self::UpstreamBlocked,
             _ => Self::UpstreamReset(error),
         }
@@ -130,9 +134,13 @@ impl Failure {
             Self::Connect(ConnectError::Timeout { .. } | ConnectError::TlsTimeout { .. }) => {
                 (Some(504), Origin::Upstream, Outcome::Timeout)
             }
+            Self::Connect(error) if error.is_local() => {
+                (Some(503), Origin::Proxy, Outcome::Rejected)
+            }
             Self::Connect(_)
             | Self::UpstreamBody(_)
             | Self::UpstreamClosed
+            | Self::UpstreamExcess
             | Self::UpstreamHead(_)
             | Self::UpstreamReset(_)
             | Self::UpstreamShort => (Some(502), Origin::Upstream, Outcome::UpstreamError),
@@ -161,6 +169,7 @@ mod tests {
     fn nothing_that_the_upstream_did_counts_against_the_client() {
         let upstream = [
             Failure::UpstreamClosed,
+            Failure::UpstreamExcess,
             Failure::UpstreamShort,
             Failure::UpstreamHead(HeadError::Malformed("x")),
             Failure::UpstreamBody(ChunkedError::Size),
@@ -169,6 +178,13 @@ mod tests {
         for failure in upstream {
             assert_eq!(failure.rescue().origin, Origin::Upstream, "{failure}");
             assert_eq!(failure.rescue().status, Some(502), "{failure}");
+        }
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS] {
+            let source = io::Error::from_raw_os_error(code);
+            let endpoint = "model:80".to_owned();
+            let ours = Failure::Connect(ConnectError::Failed { endpoint, source }).rescue();
+            assert_eq!((ours.status, ours.origin), (Some(503), Origin::Proxy));
+            assert_eq!(ours.outcome, Outcome::Rejected);
         }
         let bad_chunk = Failure::ClientBody(ChunkedError::Size).rescue();
         assert_eq!(

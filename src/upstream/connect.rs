@@ -4,11 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ignore;
-use crate::io::{Socket, Stream};
+use crate::io::{Socket, Stream, ask_when_silent};
 use crate::tls::{self, ClientTls};
 use crate::upstream::{Endpoint, Resolver, UpstreamSpec};
 
@@ -44,7 +45,23 @@ impl ConnectError {
                 endpoint: endpoint.clone(),
                 within: *within,
             },
+            Self::Failed { endpoint, source } if source.raw_os_error().is_some() => {
+                let code = source.raw_os_error().unwrap_or_default();
+                Self::Failed {
+                    endpoint: endpoint.clone(),
+                    source: io::Error::from_raw_os_error(code),
+                }
+            }
             other => Self::Shared(other.to_string()),
+        }
+    }
+
+    /// Whether this machine had no descriptor, port or memory left for it: the upstream was not even
+    /// asked.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Failed { source, .. } => is_ours(source),
+            _ => false,
         }
     }
 }
@@ -155,7 +172,7 @@ async fn attempt(
 
 /// Tries addresses in turn. One that swallows what is sent to it leaves time for the others.
 async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    let mut last: Option<io::Error> = None;
     let share = within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     for &address in addresses {
         let connecting = TcpStream::connect(address);
@@ -169,10 +186,53 @@ async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStre
             Ok(stream) => {
                 // Without it small writes wait for acknowledgements; a failure only costs time.
                 ignore(stream.set_nodelay(true));
+                // Likewise one that vanishes is noticed later.
+                ignore(ask_when_silent(&SockRef::from(&stream)));
                 return Ok((stream, address));
             }
-            Err(error) => last = error,
+            // What another address said of itself tells more than that this one is none of ours to
+            // reach, such as one of IPv6 where there is none.
+            Err(error) if last.is_some() && is_ours(&error) => {}
+            Err(error) => last = Some(error),
         }
     }
-    Err(last)
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// Whether what was missing for a connection is this machine's.
+fn is_ours(error: &io::Error) -> bool {
+    const OURS: [i32; 4] = [
+        libc::EADDRNOTAVAIL,
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+    ];
+    error.raw_os_error().is_some_and(|it| OURS.contains(&it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::is_asked_after;
+
+    #[tokio::test]
+    async fn an_upstream_that_vanishes_is_asked_after() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stream, _) = dial(&[address], Duration::from_secs(5)).await.unwrap();
+        assert!(is_asked_after(&SockRef::from(&stream)));
+    }
+
+    #[test]
+    fn calls_that_share_a_dial_share_its_cause() {
+        let failed = |source| ConnectError::Failed {
+            endpoint: "model:80".to_owned(),
+            source,
+        };
+        let ours = failed(io::Error::from_raw_os_error(libc::EMFILE));
+        assert!(ours.is_local() && ours.repeat().is_local());
+        assert_eq!(ours.repeat().to_string(), ours.to_string());
+        let refused = failed(io::Error::from_raw_os_error(libc::ECONNREFUSED));
+        assert!(!refused.is_local() && !refused.repeat().is_local());
+    }
 }

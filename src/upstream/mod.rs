@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::tls::ClientTls;
 
 pub use connect::{ConnectError, Connected, connect};
-pub use http2::{h2_reason, is_unprocessed};
+pub use http2::{h2_reason, is_unprocessed, unsayable};
 pub use pool::{Connection, Pool};
 pub use resolve::Resolver;
 

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 /// How old the addresses of a name may be while they are used.
 const FRESH: Duration = Duration::from_secs(5);
-/// How old they must be to be asked for again because no connection could be made.
+/// How old they must be to be asked for again because no connection could be made; and for so long a
+/// name that could not be resolved is not asked for again.
 const AGAIN: Duration = Duration::from_millis(500);
 
 type Answer = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
@@ -29,6 +30,10 @@ type Name = (String, u16);
 pub struct Resolver {
     lookup: Lookup,
     known: Rc<RefCell<BTreeMap<Name, Known>>>,
+    failed: Rc<RefCell<BTreeMap<Name, Failed>>>,
+    /// Lookups under way. The first who waits for one drives it for all of them, and where he leaves
+    /// the next one does: a slow resolver is asked once, however many calls give up on it.
+    under_way: Rc<RefCell<BTreeMap<Name, UnderWay>>>,
     /// Since the last look: what nobody uses is not looked up again.
     used: Rc<Cell<bool>>,
 }
@@ -37,6 +42,22 @@ struct Known {
     addresses: Rc<[SocketAddr]>,
     since: Instant,
 }
+
+/// How the last lookup of a name failed.
+struct Failed {
+    kind: io::ErrorKind,
+    why: String,
+    since: Instant,
+}
+
+impl Failed {
+    fn repeat(&self) -> io::Error {
+        io::Error::new(self.kind, self.why.clone())
+    }
+}
+
+/// `None` once it has ended: what came of it is known then.
+type UnderWay = Rc<tokio::sync::Mutex<Option<Answer>>>;
 
 impl Default for Resolver {
     /// The system's resolver, on tokio's blocking threads.
@@ -52,6 +73,8 @@ impl Resolver {
         Self {
             lookup,
             known: Rc::default(),
+            failed: Rc::default(),
+            under_way: Rc::default(),
             used: Rc::default(),
         }
     }
@@ -69,10 +92,16 @@ impl Resolver {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(Rc::new([SocketAddr::new(ip, port)]));
         }
-        if let Some(known) = self.known.borrow().get(&(host.to_owned(), port)) {
+        let name = (host.to_owned(), port);
+        if let Some(known) = self.known.borrow().get(&name) {
             return Ok(Rc::clone(&known.addresses));
         }
-        self.look_up((host.to_owned(), port)).await
+        if let Some(failed) = self.failed.borrow().get(&name)
+            && failed.since.elapsed() < AGAIN
+        {
+            return Err(failed.repeat());
+        }
+        self.look_up(name).await
     }
 
     /// The addresses now, where they are others than those that were just tried.
@@ -131,23 +160,67 @@ impl Resolver {
     }
 
     async fn look_up(&self, name: Name) -> io::Result<Rc<[SocketAddr]>> {
-        let looked_up = (self.lookup)(name.0.clone(), name.1).await;
-        let addresses = match looked_up {
-            Ok(addresses) if addresses.is_empty() => {
-                return Err(io::Error::new(
-                    io::ErrorKind::NotFound,
-                    "the name has no address",
-                ));
+        let under_way = {
+            let mut all = self.under_way.borrow_mut();
+            let new = || {
+                Rc::new(tokio::sync::Mutex::new(Some((self.lookup)(
+                    name.0.clone(),
+                    name.1,
+                ))))
+            };
+            Rc::clone(all.entry(name.clone()).or_insert_with(new))
+        };
+        let mut answer = under_way.lock().await;
+        let Some(lookup) = answer.as_mut() else {
+            return self.came_of(&name);
+        };
+        let looked_up = lookup.await;
+        *answer = None;
+        self.under_way.borrow_mut().remove(&name);
+        self.keep(name, looked_up)
+    }
+
+    /// What came of a lookup that has ended while somebody else drove it.
+    fn came_of(&self, name: &Name) -> io::Result<Rc<[SocketAddr]>> {
+        if let Some(failed) = self.failed.borrow().get(name) {
+            return Err(failed.repeat());
+        }
+        match self.known.borrow().get(name) {
+            Some(known) => Ok(Rc::clone(&known.addresses)),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Remembers what came of a lookup.
+    fn keep(
+        &self,
+        name: Name,
+        looked_up: io::Result<Vec<SocketAddr>>,
+    ) -> io::Result<Rc<[SocketAddr]>> {
+        let looked_up = looked_up.and_then(|addresses| {
+            if addresses.is_empty() {
+                let why = "the name has no address";
+                return Err(io::Error::new(io::ErrorKind::NotFound, why));
             }
+            Ok(addresses)
+        });
+        let addresses = match looked_up {
             Ok(addresses) => addresses,
             Err(error) => {
                 if let Some(known) = self.known.borrow_mut().get_mut(&name) {
                     // Not asked again at once: the next one comes when these are old again.
                     known.since = Instant::now();
                 }
+                let failed = Failed {
+                    kind: error.kind(),
+                    why: error.to_string(),
+                    since: Instant::now(),
+                };
+                self.failed.borrow_mut().insert(name, failed);
                 return Err(error);
             }
         };
+        self.failed.borrow_mut().remove(&name);
         let addresses: Rc<[SocketAddr]> = addresses.into();
         let fresh = Known {
             addresses: Rc::clone(&addresses),
@@ -239,7 +312,11 @@ mod tests {
         let (resolver, answers) = scripted();
         let failed = || Err(io::ErrorKind::TimedOut.into());
         answers.borrow_mut().push(failed());
-        assert!(resolver.addresses("model", 80).await.is_err());
+        for _ in 0..3 {
+            let error = resolver.addresses("model", 80).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "asked once for all");
+        }
+        tokio::time::advance(AGAIN).await;
         answers.borrow_mut().push(Ok("10.0.0.1"));
         resolver.addresses("model", 80).await.unwrap();
         tokio::time::advance(FRESH).await;
@@ -269,6 +346,34 @@ mod tests {
         answers.borrow_mut().push(Ok("10.0.0.9"));
         let others = resolver.others("model", 80, &tried).await.unwrap();
         assert_eq!(shown(&others), "10.0.0.9:80");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_lookup_serves_all_who_wait_and_outlives_who_gives_up() {
+        let (asked, answered) = (Rc::new(Cell::new(0)), Rc::new(tokio::sync::Notify::new()));
+        for found in [Some("10.0.0.1:80".parse().unwrap()), None] {
+            asked.set(0);
+            let (count, come) = (Rc::clone(&asked), Rc::clone(&answered));
+            let resolver = Resolver::new(Rc::new(move |_, _| {
+                count.set(count.get() + 1);
+                let come = Rc::clone(&come);
+                Box::pin(async move {
+                    come.notified().await;
+                    Ok(found.into_iter().collect())
+                })
+            }));
+            let ask = || resolver.addresses("model", 80);
+            let second = Duration::from_secs(1);
+            assert!(tokio::time::timeout(second, ask()).await.is_err());
+            let answer = async {
+                tokio::task::yield_now().await;
+                answered.notify_one();
+            };
+            let (one, other, ()) = tokio::join!(ask(), ask(), answer);
+            assert_eq!(one.is_ok(), found.is_some());
+            assert_eq!(other.is_ok(), found.is_some());
+            assert_eq!(asked.get(), 1);
+        }
     }
 
     #[tokio::test]

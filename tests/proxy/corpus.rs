@@ -152,6 +152,10 @@ const CHUNKS: &[&str] = &[
     "3;a\rb\r\nabc\r\n0\r\n\r\n",
     "3;a\nabc\r\n0\r\n\r\n",
     "3;a\0\r\nabc\r\n0\r\n\r\n",
+    "3;a\x0b\r\nabc\r\n0\r\n\r\n",
+    "3 5\r\nabc\r\n0\r\n\r\n",
+    "3 a\r\nabc\r\n0\r\n\r\n",
+    "00000000000000003\r\nabc\r\n0\r\n\r\n",
     "3\r\nabc\r\n0\r\nno trailer\x01\r\n\r\n",
     "3\r\nabc\r\n0\r\n folded: x\r\n\r\n",
     "3\r\nabc\r\n0\r\nA: 1\n\r\n",
@@ -174,6 +178,8 @@ const ANSWERS: &[&str] = &[
     "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "HTTP/1.1 204 None\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4 5\r\nabcd\r\n0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;\x08\r\nabcd\r\n0\r\n\r\n",
     "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n",
     "HTTP/1.1 200 OK\r\nX: a\r\n folded\r\n\r\n",
     "HTTP/1.1 200 OK\r\nX: a\0\r\n\r\n",
@@ -381,6 +387,19 @@ const PASSED: &[(&str, &str)] = &[
         "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
     ),
+    // An upgrade is all that `Connection` still says then.
+    (
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+        "",
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, X-Gone, upgrade\r\nX-Gone: 1\r\nUpgrade: x\r\nX-A: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\nX-A: 1\r\n\r\n",
+    ),
+    (
+        "GET / HTTP/1.1\r\nConnection: upgrade\r\nHost: h\r\nConnection: keep-alive\r\nUpgrade: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nConnection: Upgrade\r\nHost: h\r\nUpgrade: x\r\n\r\n",
+    ),
     (
         "GET http://other:81/p?q HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /p?q HTTP/1.1\r\nHost: other:81\r\n\r\n",
@@ -402,6 +421,50 @@ const PASSED: &[(&str, &str)] = &[
         "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
     ),
 ];
+
+/// Answers, and what a client gets of their heads.
+const EDITED: &[(&str, &str)] = &[
+    (
+        "HTTP/1.1 426 Upgrade Required\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 426 Upgrade Required\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nConnection: Upgrade, close\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nX: y\r\n\r\n",
+    ),
+    (
+        "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 204 None\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 None\r\n\r\n",
+    ),
+];
+
+#[test]
+fn heads_of_answers_lose_what_is_the_connections() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    for (sent, got) in EDITED {
+        let (mut client, mut server) = sidecar.call(&upstream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        server.send(sent);
+        let came = client.take(got.len());
+        assert_eq!(String::from_utf8_lossy(&came), *got);
+        // No other call comes on this connection.
+        drop(server);
+        client.finish();
+        assert_eq!(client.end(), End::Fin);
+    }
+}
 
 #[test]
 fn what_is_one_thing_to_all_passes_with_only_the_listed_edits() {

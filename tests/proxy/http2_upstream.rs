@@ -11,8 +11,8 @@ use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response};
 
 use crate::support::http2::{
-    DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Http2, OK, RST_STREAM, WINDOW_UPDATE,
-    read_body, send_body,
+    DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Http2, OK, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, read_body, send_body,
 };
 use crate::support::sidecar::ending;
 use crate::support::{Sidecar, Upstream};
@@ -163,6 +163,70 @@ fn interim_answers_pass_and_an_upgrade_does_not() {
     server.answer(head.stream);
     assert_eq!(client.head(), "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n");
     assert_eq!(client.answer().status(), 200);
+}
+
+#[test]
+fn an_upstream_of_http2_cannot_switch() {
+    let upstream = Upstream::scripted();
+    let sidecar = before(&upstream).start();
+    let mut client = sidecar.connect();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let mut server = Frames::accept(&upstream, &[]);
+    let stream = server.expect(HEADERS).stream;
+    server.send(HEADERS, END_HEADERS, stream, b"\x08\x03101");
+    assert_eq!(client.answer().status(), 502);
+    assert_eq!(server.expect(RST_STREAM).stream, stream);
+    assert_eq!(ending(&sidecar.record()), "upstream_error/upstream/502");
+}
+
+#[test]
+fn an_upstream_that_takes_no_streams_is_waited_for_as_long_as_for_a_connection() {
+    const NONE: (u16, u32) = (3, 0);
+    let upstream = Upstream::scripted();
+    let impatient = before(&upstream).upstream("connect_timeout = \"300ms\"");
+    let sidecar = impatient.start();
+    let mut client = sidecar.connect();
+    client.send(POST);
+    let _server = Frames::accept(&upstream, &[NONE]);
+    assert_eq!(client.answer().status(), 504);
+    let sidecar = before(&upstream).start();
+    let mut client = sidecar.connect();
+    client.send(POST);
+    let mut server = Frames::accept(&upstream, &[NONE]);
+    server.send(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1]);
+    let stream = server.expect(HEADERS).stream;
+    server.answer(stream);
+    assert_eq!(client.answer().status(), 200);
+}
+
+#[test]
+fn what_http2_cannot_say_is_the_clients() {
+    let upstream = Http2::answering(Builder::new(), echo);
+    let sidecar = Sidecar::http2(upstream.address).start();
+    let mut trailers = String::from(
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n",
+    );
+    for number in 0..70 {
+        write!(trailers, "X-{number}: 1\r\n").unwrap();
+    }
+    trailers.push_str("\r\n");
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a:b:c\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET /a<b HTTP/1.1\r\nHost: h\r\n\r\n",
+        &trailers,
+    ] {
+        let mut client = sidecar.connect();
+        client.send(request);
+        let answer = client.answer();
+        assert_eq!(answer.status(), 400, "{request}");
+        assert_eq!(answer.field("x-hormesis-origin"), Some("downstream"));
+    }
+    for record in sidecar.records() {
+        assert_eq!(ending(&record), "rejected/downstream/400");
+        let reason = record["reason"].as_str().unwrap();
+        assert!(reason.contains("cannot be said in HTTP/2"), "{reason}");
+    }
 }
 
 #[test]

@@ -76,6 +76,36 @@ fn bytes_behind_an_answer_belong_to_nobody() {
     third.head();
     third.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
     assert_eq!(client.answer().text(), "fine");
+    let records = sidecar.records();
+    let endings: Vec<_> = records.iter().map(ending).collect();
+    let ok = "ok/upstream/200";
+    assert_eq!(endings, ["upstream_error/upstream/200", ok, ok]);
+    assert_eq!(
+        records[0]["reason"],
+        "the upstream sent more than its answer"
+    );
+}
+
+#[test]
+fn bytes_behind_an_answer_that_a_rule_acts_on_are_told_of_too() {
+    for (fault, end) in [
+        (
+            "throttle = { bytes_per_second = \"1GiB\" }",
+            "upstream_error/upstream/200",
+        ),
+        (
+            "corrupt = { zero = \"100%\" }",
+            "injected_fault/injected/200",
+        ),
+    ] {
+        let upstream = Upstream::scripted();
+        let sidecar = Sidecar::before(&upstream).fault(fault).start();
+        let (mut client, mut server) = sidecar.call(&upstream, GET);
+        server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok!");
+        assert_eq!(client.answer().body.len(), 2);
+        server.rest();
+        assert_eq!(ending(&sidecar.record()), end);
+    }
 }
 
 #[test]

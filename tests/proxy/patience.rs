@@ -140,19 +140,96 @@ fn a_clients_stream_may_be_silent() {
 
 #[test]
 fn an_upstream_that_stops_in_its_body_is_given_up() {
-    for fault in [None, Some("throttle = { bytes_per_second = \"1MiB\" }")] {
-        let upstream = Upstream::scripted();
-        let sidecar = Sidecar::before(&upstream).with(LIMITS);
-        let sidecar = match fault {
-            Some(fault) => sidecar.fault(fault).start(),
-            None => sidecar.start(),
-        };
+    for (framing, begun) in [
+        ("Content-Length: 10\r\n", "abc"),
+        ("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n"),
+        ("", "abc"),
+    ] {
+        for fault in [None, Some("throttle = { bytes_per_second = \"1MiB\" }")] {
+            let upstream = Upstream::scripted();
+            let sidecar = Sidecar::before(&upstream).with(LIMITS);
+            let sidecar = match fault {
+                Some(fault) => sidecar.fault(fault).start(),
+                None => sidecar.start(),
+            };
+            let (mut client, mut server) = sidecar.call(&upstream, GET);
+            server.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{framing}\r\n{begun}"
+            ));
+            client.head();
+            assert_eq!(client.rest().0, begun.as_bytes());
+            server.end();
+            assert_eq!(ending(&sidecar.record()), "timeout/upstream/200");
+        }
+    }
+}
+
+#[test]
+fn an_upstream_whose_answer_nobody_gets_is_given_up_too() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream)
+        .with(LIMITS)
+        .fault("abort = { at = \"after-upstream\", status = 503 }")
+        .start();
+    let (mut client, mut server) = sidecar.call(&upstream, GET);
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    assert_eq!(client.answer().status(), 504);
+    server.end();
+    assert_eq!(ending(&sidecar.record()), "timeout/upstream/504");
+}
+
+#[test]
+fn an_upstreams_stream_may_be_silent() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).with(LIMITS).start();
+    for kind in [
+        "text/event-stream",
+        "application/grpc",
+        "application/x-ndjson",
+    ] {
         let (mut client, mut server) = sidecar.call(&upstream, GET);
-        server.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+        server.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+        ));
         client.head();
-        assert_eq!(client.rest().0, b"abc");
-        server.end();
-        assert_eq!(ending(&sidecar.record()), "timeout/upstream/200");
+        assert_eq!(client.take(6), b"1\r\na\r\n");
+        client.quiet(Duration::from_millis(500));
+        server.send("1\r\nb\r\n0\r\n\r\n");
+        assert_eq!(client.take(11), b"1\r\nb\r\n0\r\n\r\n", "{kind}");
+    }
+}
+
+#[test]
+fn an_answer_flows_beside_a_request_that_does_not() {
+    // The client sends no more of its body; or sends, and the upstream reads nothing of it.
+    for floods in [false, true] {
+        let upstream = Upstream::scripted();
+        let sidecar = Sidecar::before(&upstream).with(LIMITS).start();
+        let mut client = sidecar.connect();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {MUCH}\r\n\r\nabc"
+        ));
+        let mut server = upstream.accept();
+        server.head();
+        server.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+        let mut reader = crate::support::Wire::new(client.stream.try_clone().unwrap());
+        assert!(reader.head().contains("\r\nConnection: close\r\n"));
+        let sending = floods.then(|| {
+            let stream = client.stream.try_clone().unwrap();
+            flood(crate::support::Wire::new(stream))
+        });
+        reader.quiet(Duration::from_millis(500));
+        server.send("1\r\na\r\n0\r\n\r\n");
+        assert_eq!(reader.take(11), b"1\r\na\r\n0\r\n\r\n");
+        // Not for another call: this one's request is not whole.
+        drop(client);
+        drop(reader);
+        if let Some(sending) = sending {
+            sending.join().unwrap();
+        }
+        assert_eq!(ending(&sidecar.record()), "ok/upstream/200");
     }
 }
 

@@ -343,3 +343,34 @@ fn idle_connections_to_a_changed_upstream_are_not_used_again() {
         .unwrap();
     assert_eq!((call(), upstream.connections()), ("ok".to_owned(), 2));
 }
+
+#[test]
+fn a_listener_may_widen_and_narrow_its_address() {
+    let upstream = serving("ok");
+    let before = Sidecar::to(upstream.address);
+    let sidecar = before.clone().start();
+    let port = sidecar.address.port();
+    let at = |address: &str| {
+        let text = before
+            .text()
+            .replace("127.0.0.1:0", &format!("{address}:{port}"));
+        sidecar.reload_text(&text).unwrap();
+    };
+    let other = SocketAddr::from(([127, 0, 0, 2], port));
+    let mut open = sidecar.connect();
+    open.send(GET);
+    assert_eq!(open.answer().status(), 200);
+    for _ in 0..3 {
+        at("0.0.0.0");
+        assert_eq!(ask(&sidecar).0, 200);
+        assert_eq!(ask_at(other).0, 200);
+        at("127.0.0.1");
+        assert_eq!(ask(&sidecar).0, 200);
+    }
+    eventually("the wide one is closed", || {
+        std::net::TcpStream::connect(other).is_err()
+    });
+    // It is ours alone again.
+    let taken = std::net::TcpListener::bind(sidecar.address).unwrap_err();
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+}

@@ -15,11 +15,15 @@ fn reused(sidecar: &Running, upstream: &Upstream) -> (Wire, Wire) {
 
 #[test]
 fn not_after_the_first_byte_of_an_answer() {
-    for begun in [
+    for (begun, resets) in [
         "H",
         "HTTP/1.1 200 OK\r\nContent-",
         "HTTP/1.1 103 Early Hints\r\n\r\n",
-    ] {
+        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200",
+    ]
+    .into_iter()
+    .flat_map(|it| [(it, false), (it, true)])
+    {
         let upstream = Upstream::scripted();
         let sidecar = Sidecar::before(&upstream).start();
         let (mut client, mut server) = reused(&sidecar, &upstream);
@@ -29,10 +33,28 @@ fn not_after_the_first_byte_of_an_answer() {
         if begun.contains("103") {
             assert!(client.head().starts_with("HTTP/1.1 103 "));
         }
-        drop(server);
+        if resets {
+            server.reset();
+        } else {
+            drop(server);
+        }
         assert_eq!(client.answer().status(), 502, "{begun:?}");
         upstream.is_untouched();
     }
+}
+
+#[test]
+fn not_after_an_interim_answer_that_its_client_does_not_know() {
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    let (_first, mut server) = reused(&sidecar, &upstream);
+    let mut client = sidecar.connect();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    server.head();
+    server.send("HTTP/1.1 103 Early Hints\r\n\r\n");
+    drop(server);
+    assert_eq!(client.answer().status(), 502);
+    upstream.is_untouched();
 }
 
 #[test]

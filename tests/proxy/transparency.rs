@@ -220,6 +220,44 @@ fn an_upgraded_connection_is_a_pipe() {
 }
 
 #[test]
+fn an_upgrade_may_have_a_body() {
+    const SWITCHED: &str =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+    let upstream = Upstream::scripted();
+    let sidecar = Sidecar::before(&upstream).start();
+    for (framing, body) in [
+        ("Content-Length: 4", "body"),
+        ("Transfer-Encoding: chunked", "4\r\nbody\r\n0\r\n\r\n"),
+    ] {
+        let asked = format!(
+            "POST /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n{framing}\r\n\r\n"
+        );
+        let mut client = sidecar.connect();
+        client.send(&asked);
+        let mut server = upstream.accept();
+        assert_eq!(server.head(), asked);
+        // The body comes by itself, with what belongs to the other protocol.
+        client.send(format!("{body}early"));
+        assert_eq!(server.take(body.len()), body.as_bytes());
+        server.send(format!("{SWITCHED}first"));
+        assert_eq!(client.head(), SWITCHED);
+        assert_eq!(client.take(5), b"first");
+        assert_eq!(server.take(5), b"early");
+        client.finish();
+        assert_eq!(server.end(), End::Fin);
+        server.finish();
+        assert_eq!(client.end(), End::Fin);
+        // Before all of the request was sent it is none.
+        let mut client = sidecar.connect();
+        client.send(&asked);
+        let mut server = upstream.accept();
+        server.head();
+        server.send(SWITCHED);
+        assert_eq!(client.answer().status(), 502);
+    }
+}
+
+#[test]
 fn an_upgrade_that_is_declined_is_an_answer_like_any_other() {
     let upstream = Serving::echo();
     let sidecar = Sidecar::to(upstream.address).start();

@@ -19,7 +19,7 @@ use crate::proxy::http::behind::Behind;
 use crate::proxy::http::beside::Beside;
 use crate::proxy::http::bulk;
 use crate::proxy::http::shape::{HeadBytes, Shape};
-use crate::proxy::patience;
+use crate::proxy::patience::{self, Patience};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Pump, Source, Stages};
 use crate::proxy::tap::Tap;
@@ -122,7 +122,7 @@ pub(super) async fn pass(
                     break;
                 }
             }
-            if !fill(call, connection, &mut buffer, scanner, beside).await? {
+            if !fill(patience, connection, &mut buffer, scanner, beside).await? {
                 break;
             }
         }
@@ -137,14 +137,17 @@ pub(super) async fn pass(
     } else {
         call.tell_end(behind.trailers.found());
     }
-    passed(call, tap);
+    passed(call, tap, &buffer);
     Ok(Passed::Whole {
         leftover: !clean || !buffer.is_empty(),
     })
 }
 
-/// All of it has gone out.
-fn passed(call: &mut InFlight<'_>, tap: Option<Tap>) {
+/// All of it has gone out. `behind`: what has come behind it.
+fn passed(call: &mut InFlight<'_>, tap: Option<Tap>, behind: &[u8]) {
+    if !behind.is_empty() {
+        exceeded(call);
+    }
     let failed = tap.as_ref().is_some_and(Tap::saw_error);
     if let Some(tap) = tap {
         tap.tell(call);
@@ -152,27 +155,31 @@ fn passed(call: &mut InFlight<'_>, tap: Option<Tap>) {
     call.answered(failed);
 }
 
+/// More came than the answer. The client has that whole and keeps its connection; the upstream, which
+/// has miscounted, is told of and loses its own. What a rule made of the answer counts before.
+fn exceeded(call: &mut InFlight<'_>) {
+    if !call.execution().is_some_and(Execution::altered) {
+        call.fail(&Failure::UpstreamExcess);
+    }
+}
+
 /// Reads more of a body; between two pieces of a stream a call holds no buffer. False at the end of
-/// a body that ends with its connection.
+/// a body that ends with its connection. An upstream may be silent for as long as the client may
+/// take nothing: a stream for ever.
 async fn fill(
-    call: &InFlight<'_>,
+    limit: Option<Duration>,
     connection: &Connection,
     buffer: &mut Buffer,
     scanner: &BodyScanner,
     beside: &mut Beside<'_>,
 ) -> Result<bool, Failure> {
     let upstream = &connection.stream;
-    let ready = beside.until(|context| upstream.poll_readable(context));
-    let ready = if matches!(scanner, BodyScanner::Length(_)) {
-        // A body of announced length is on its way; a stream may be silent for as long as it likes.
-        let idle = call.generation.snapshot.limits.body_idle;
-        Box::pin(tokio::time::timeout(idle, ready))
-            .await
-            .unwrap_or(Err(Failure::UpstreamStuck))
-    } else {
-        ready.await
-    };
-    ready?.map_err(Failure::UpstreamReset)?;
+    let mut patience = Patience::new(limit);
+    let ready = beside.until(|context| match upstream.poll_readable(context) {
+        Poll::Pending => patience.poll(context).map(|_| Err(Failure::UpstreamStuck)),
+        ready @ Poll::Ready(_) => ready.map(|it| it.map_err(Failure::UpstreamReset)),
+    });
+    ready.await??;
     match beside
         .until(|context| upstream.poll_read(context, buffer))
         .await?
@@ -227,13 +234,10 @@ pub(super) async fn staged(
     );
     pump.watch = Some(Watch::new(&session.client));
     pump.promised = promised;
-    pump.patience = shape.patience;
+    // As where nothing acts on the body.
+    (pump.idle, pump.patience) = (shape.patience, shape.patience);
     pump.trailing = shape.trailing;
     pump.trailers = Trailers::watching(protocol.ending().map(|it| it.name));
-    if matches!(pump.source.scanner, BodyScanner::Length(_)) {
-        // As where nothing acts on the body.
-        pump.idle = Some(call.generation.snapshot.limits.body_idle);
-    }
     let end = beside.with(pump.run()).await;
     call.response_bytes += pump.written;
     call.tell_end(pump.trailers.found());
@@ -242,21 +246,16 @@ pub(super) async fn staged(
     call.tokens = stages.tokens_out;
     call.first_token = stages.first_token;
     call.output_tokens = stages.usage().and_then(|usage| usage.output_tokens);
-    let passed = settle_body(call, &execution, end?, stages.saw_error())?;
-    Ok(match passed {
-        Passed::Whole { .. } => Passed::Whole {
-            leftover: !buffer.is_empty(),
-        },
-        ended => ended,
-    })
+    settle_body(call, &execution, end?, stages.saw_error(), &buffer)
 }
 
-/// What the end of a staged body means for the call.
+/// What the end of a staged body means for the call. `behind`: what has come behind it.
 fn settle_body(
     call: &mut InFlight<'_>,
     execution: &Execution,
     end: BodyEnd,
     saw_error: bool,
+    behind: &[u8],
 ) -> Result<Passed, Failure> {
     let by_rule = matches!(
         end,
@@ -270,8 +269,12 @@ fn settle_body(
     }
     match end {
         BodyEnd::Complete => {
+            let leftover = !behind.is_empty();
+            if leftover {
+                exceeded(call);
+            }
             call.answered(saw_error);
-            Ok(Passed::Whole { leftover: false })
+            Ok(Passed::Whole { leftover })
         }
         // The upstream goes on sending what nobody will read: its connection is closed.
         BodyEnd::Cut | BodyEnd::Error { well_formed: true } => Ok(Passed::Whole { leftover: true }),

@@ -29,7 +29,7 @@ use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::watch::unless_gone;
 use crate::rule::{ListenerRules, asks_for_faults};
-use crate::upstream::{Connection, is_unprocessed};
+use crate::upstream::{Connection, h2_reason, is_unprocessed};
 
 /// Interim answers to one request: more of them than this is no progress.
 const MOST_INTERIM: u32 = 100;
@@ -178,7 +178,7 @@ pub(super) async fn forward(
                     message.give_up(buffer);
                 }
                 let held = whole.then_some(message.len);
-                let upgrade = head.upgrade;
+                let upgrade = upgrade_over(&connection, head.upgrade);
                 converse(call, buffer, &mut up, &connection, asked, upgrade, held).await
             }
         };
@@ -200,6 +200,12 @@ pub(super) async fn forward(
             }
         }
     }
+}
+
+/// Whether an answer may switch protocols. HTTP/2 has no upgrade, whatever its 101 says
+/// (RFC 9113 §8.6).
+fn upgrade_over(connection: &Connection, asked: Upgrade) -> Upgrade {
+    if connection.http2 { Upgrade::No } else { asked }
 }
 
 /// Whether a call that failed unanswered can go out again: the upstream surely did nothing with it,
@@ -368,7 +374,7 @@ async fn converse_both(
         .as_ref()
         .map(|decided| Rc::clone(&decided.execution));
     let activity = call.activity.clone();
-    let result = {
+    let over = {
         let to = Destination {
             upstream: &connection.stream,
             activity: &activity,
@@ -379,12 +385,38 @@ async fn converse_both(
         let uploading = pin!(upload(client, buffer, up, to, execution.as_deref()));
         let mut beside = Beside::sending(client, uploading);
         match await_head(call, connection, &mut beside, asked, upgrade).await {
-            Ok(answered) => respond(call, answered, connection, asked, &mut beside, None).await,
-            Err(failure) => Err(failure),
+            // The upload is over: what came behind the request's body is in its buffer.
+            Ok(answered) if answered.head.status == 101 && beside.is_sent() => Err(answered),
+            Ok(answered) => Ok(respond(call, answered, connection, asked, &mut beside, None).await),
+            Err(failure) => Ok(Err(failure)),
         }
     };
     call.request_bytes += sent.get();
-    result
+    match over {
+        Ok(result) => result,
+        Err(switched) => {
+            let mut beside = Beside::sent(client);
+            let downstream = Some(buffer);
+            let switching = respond(call, switched, connection, asked, &mut beside, downstream);
+            Box::pin(switching).await
+        }
+    }
+}
+
+/// What a read for an answer's head came to. `begun`: a byte of the answer was seen, so that its end
+/// is no sign of a connection that was stale, and asking again might ask twice.
+fn read_of_head(read: io::Result<usize>, begun: bool) -> Result<(), Failure> {
+    const CUT_OFF: Failure = Failure::UpstreamHead(HeadError::Malformed("cut off"));
+    match read {
+        Ok(0) if begun => Err(CUT_OFF),
+        Ok(0) => Err(Failure::UpstreamClosed),
+        Ok(_) => Ok(()),
+        // A code of HTTP/2 is passed on to a client that knows it.
+        Err(error) if begun && (h2_reason(&error).is_none() || is_unprocessed(&error)) => {
+            Err(CUT_OFF)
+        }
+        Err(error) => Err(Failure::UpstreamReset(error)),
+    }
 }
 
 /// Waits for the head of the final answer; interim ones are passed on as they come.
@@ -433,6 +465,7 @@ async fn await_head(
             }
             Some(head) => {
                 call.response_head = Some(Instant::now());
+                beside.answered();
                 let head = Box::new(head);
                 return Ok(Answered { head, buffer });
             }
@@ -440,15 +473,11 @@ async fn await_head(
                 if !buffer.make_room(limit) {
                     return Err(Failure::UpstreamHead(HeadError::TooLarge));
                 }
-                match beside
+                let read = beside
                     .until(|context| stream.poll_read_some(context, &mut buffer, most))
-                    .await?
-                {
-                    Ok(0) if buffer.is_empty() => return Err(Failure::UpstreamClosed),
-                    Ok(0) => return Err(Failure::UpstreamHead(HeadError::Malformed("cut off"))),
-                    Ok(_) => {}
-                    Err(error) => return Err(Failure::UpstreamReset(error)),
-                }
+                    .await?;
+                let begun = interim > 0 || !buffer.is_empty();
+                read_of_head(read, begun)?;
             }
         }
     }

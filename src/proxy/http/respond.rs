@@ -2,6 +2,7 @@
 //! rule does.
 
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -21,7 +22,7 @@ use crate::proxy::http::read_ahead::reading_ahead;
 use crate::proxy::http::shape::{HeadBytes, Shape, prepare_head, room_for_trailers, shape};
 use crate::proxy::http::switch::switch;
 use crate::proxy::http::{Next, to_client};
-use crate::proxy::patience;
+use crate::proxy::patience::{self, Patience};
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyFacts, Stages};
 use crate::proxy::tap::Tap;
@@ -188,7 +189,8 @@ async fn before_head(
     Ok(None)
 }
 
-/// Reads an answer to its end and drops it as it comes. Whether the connection is clean after it.
+/// Reads an answer to its end and drops it as it comes. Whether the connection is clean after it. The
+/// upstream may be as silent as where its answer is passed on.
 async fn discard(
     call: &InFlight<'_>,
     head: &Response,
@@ -196,6 +198,7 @@ async fn discard(
     connection: &Connection,
     beside: &mut Beside<'_>,
 ) -> Result<bool, Failure> {
+    let limit = patience_of(call, head, buffer);
     let mut held = call.session.worker.buffers.take();
     std::mem::swap(buffer, &mut held);
     held.consume(head.len);
@@ -207,10 +210,12 @@ async fn discard(
             break;
         }
         let stream = &connection.stream;
-        match beside
-            .until(|context| stream.poll_read(context, &mut held))
-            .await?
-        {
+        let mut patience = Patience::new(limit);
+        let read = beside.until(|context| match stream.poll_read(context, &mut held) {
+            Poll::Pending => patience.poll(context).map(|_| Err(Failure::UpstreamStuck)),
+            read @ Poll::Ready(_) => read.map(Ok),
+        });
+        match read.await?? {
             Ok(0) if scanner.ends_at_close() => return Ok(false),
             Ok(0) => return Err(Failure::UpstreamShort),
             Ok(_) => {}

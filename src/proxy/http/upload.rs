@@ -13,6 +13,7 @@ use crate::proxy::patience;
 use crate::proxy::rescue::Failure;
 use crate::proxy::stages::{BodyEnd, Outlet, Pump, Source, Stages};
 use crate::proxy::watch::unless_gone;
+use crate::upstream::unsayable;
 
 /// What is left to send.
 #[derive(Debug)]
@@ -74,6 +75,10 @@ pub(super) async fn upload(
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     return Err(Failure::UpstreamBlocked);
+                }
+                // Its trailers: the upstream waits for them as the client does for its answer.
+                Err(error) if unsayable(&error).is_some() => {
+                    return Err(Failure::of_upstream(error));
                 }
                 Err(_) => return std::future::pending().await,
             }
@@ -144,6 +149,7 @@ async fn staged(
         BodyEnd::SinkGone(error) if error.kind() == ErrorKind::TimedOut => {
             Err(Failure::UpstreamBlocked)
         }
+        BodyEnd::SinkGone(error) if unsayable(&error).is_some() => Err(Failure::of_upstream(error)),
         BodyEnd::SinkGone(_) => std::future::pending().await,
         BodyEnd::SourceStuck => Err(Failure::ClientSlow),
         BodyEnd::SourceEnded => Err(Failure::ClientShort),

@@ -273,13 +273,18 @@ impl Drop for Answering {
 fn response_of(head: &Response, bytes: &[u8]) -> io::Result<http::Response<()>> {
     // One copy for all values.
     let bytes = Bytes::copy_from_slice(bytes);
+    let own = [
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
     let mut fields = HeaderMap::with_capacity(head.fields.len());
     for field in &head.fields {
         if field.hop {
             continue;
         }
         let name = HeaderName::from_bytes(field.name(&bytes)).map_err(malformed)?;
-        if name != header::TRANSFER_ENCODING {
+        if !own.contains(&name) {
             append(&mut fields, name, &bytes, field.value(&bytes))?;
         }
     }

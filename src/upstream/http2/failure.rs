@@ -13,6 +13,22 @@ struct StreamError {
     unsent: bool,
 }
 
+/// A part of a request that HTTP/2 has no way to say.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} cannot be said in HTTP/2")]
+struct Unsayable(&'static str);
+
+/// The request cannot be said in HTTP/2, for a reason of its own.
+pub(super) fn not_sayable(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, Unsayable(what))
+}
+
+/// What of a request could not be said in HTTP/2, where it failed for that: the upstream got nothing
+/// of it, or a request that breaks off.
+pub fn unsayable(error: &io::Error) -> Option<&'static str> {
+    error.get_ref()?.downcast_ref().map(|it: &Unsayable| it.0)
+}
+
 /// What the stream of a running call says.
 pub(super) fn of(source: h2::Error) -> io::Error {
     wrap(source, false)

@@ -19,7 +19,7 @@ use h2::client::{Builder, SendRequest};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
-pub use failure::{h2_reason, is_unprocessed};
+pub use failure::{h2_reason, is_unprocessed, unsayable};
 pub(super) use stream::Carried;
 
 use crate::io::Stream;
@@ -52,7 +52,8 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Opens HTTP/2 on a connection, and waits for the upstream's settings: they say how many
-    /// streams it takes, and that it speaks HTTP/2 at all.
+    /// streams it takes, and that it speaks HTTP/2 at all. One that takes none is waited for until
+    /// it does.
     pub(super) async fn open(stream: Stream, secure: bool, home: Home) -> io::Result<Rc<Self>> {
         let mut builder = Builder::new();
         builder
@@ -67,7 +68,9 @@ impl Shared {
         poll_fn(|context| match connection.as_mut().poll(context) {
             Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(failure::of(error))),
-            Poll::Pending if sender.current_max_send_streams() == UNKNOWN => Poll::Pending,
+            Poll::Pending if matches!(sender.current_max_send_streams(), 0 | UNKNOWN) => {
+                Poll::Pending
+            }
             Poll::Pending => Poll::Ready(Ok(())),
         })
         .await?;

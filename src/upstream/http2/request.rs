@@ -8,6 +8,7 @@ use h2::{Reason, SendStream};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use super::failure::not_sayable;
 use super::response::Incoming;
 use super::{Shared, failure};
 use crate::http1::{BodyScanner, Framing, Part, Request, parse_request};
@@ -191,16 +192,19 @@ fn translate(text: &[u8], head: &Request, secure: bool) -> io::Result<http::Requ
     // One copy of the head, which the values share.
     let shared = Bytes::copy_from_slice(&text[..head.len]);
     let (host, _, _) = head.parts(text);
-    let authority = Authority::try_from(host.unwrap_or_default()).map_err(invalid)?;
+    let authority = Authority::try_from(host.unwrap_or_default())
+        .map_err(|_| not_sayable("the request's host"))?;
     let target = shared.slice_ref(head.target(&shared).as_bytes());
-    let path = PathAndQuery::from_maybe_shared(target).map_err(invalid)?;
+    let path =
+        PathAndQuery::from_maybe_shared(target).map_err(|_| not_sayable("the request's target"))?;
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
     uri.authority = Some(authority);
     uri.path_and_query = Some(path);
     let mut request = http::Request::new(());
-    *request.method_mut() = Method::from_bytes(head.method(text).as_bytes()).map_err(invalid)?;
-    *request.uri_mut() = Uri::from_parts(uri).map_err(invalid)?;
+    *request.method_mut() = Method::from_bytes(head.method(text).as_bytes())
+        .map_err(|_| not_sayable("the request's method"))?;
+    *request.uri_mut() = Uri::from_parts(uri).map_err(|_| not_sayable("the request's target"))?;
     *request.version_mut() = http::Version::HTTP_2;
     let fields = request.headers_mut();
     fields.reserve(head.fields.len());
@@ -209,12 +213,15 @@ fn translate(text: &[u8], head: &Request, secure: bool) -> io::Result<http::Requ
         if field.hop || !passes(name, head.framing) {
             continue;
         }
-        let name = HeaderName::from_bytes(name).map_err(invalid)?;
+        let name = HeaderName::from_bytes(name).map_err(|_| not_sayable("a header"))?;
         let value = match field.value(&shared) {
             [] => HeaderValue::from_static(""),
-            value => HeaderValue::from_maybe_shared(shared.slice_ref(value)).map_err(invalid)?,
+            value => HeaderValue::from_maybe_shared(shared.slice_ref(value))
+                .map_err(|_| not_sayable("a header"))?,
         };
-        fields.append(name, value);
+        fields
+            .try_append(name, value)
+            .map_err(|_| not_sayable("so many headers"))?;
     }
     Ok(request)
 }
@@ -238,21 +245,21 @@ fn passes(name: &[u8], framing: Framing) -> bool {
 fn parse_trailers(lines: &[u8]) -> io::Result<HeaderMap> {
     let text = [lines, b"\r\n"].concat();
     let mut storage = [httparse::EMPTY_HEADER; MOST_TRAILERS];
-    let (_, fields) = match httparse::parse_headers(&text, &mut storage).map_err(invalid)? {
-        httparse::Status::Complete(parsed) => parsed,
-        httparse::Status::Partial => return Err(invalid("trailers")),
+    let (_, fields) = match httparse::parse_headers(&text, &mut storage) {
+        Ok(httparse::Status::Complete(parsed)) => parsed,
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(not_sayable("more than 64 trailers"));
+        }
+        Ok(httparse::Status::Partial) | Err(_) => return Err(not_sayable("a trailer")),
     };
     let mut trailers = HeaderMap::with_capacity(fields.len());
     for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(invalid)?;
+        let name =
+            HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| not_sayable("a trailer"))?;
         if super::response::is_trailer(&name) {
-            trailers.append(name, HeaderValue::from_bytes(field.value).map_err(invalid)?);
+            let value = HeaderValue::from_bytes(field.value);
+            trailers.append(name, value.map_err(|_| not_sayable("a trailer"))?);
         }
     }
     Ok(trailers)
-}
-
-/// The request cannot be said in HTTP/2.
-fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, error)
 }
