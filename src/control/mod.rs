@@ -29,6 +29,7 @@ use crate::live::Live;
 use crate::proxy::Listening;
 use crate::record::{AuditStats, CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::{AdminAccess, Snapshot};
+use crate::upstream::OffLimits;
 
 pub use conditions::{ConditionThread, Effect};
 pub use halt::{Cause, Halt, ResumeError, StateError};
@@ -73,6 +74,8 @@ struct Inner {
     listening: OnceLock<Listening>,
     /// Of the Toxiproxy API. Its locks are taken before `parts`.
     proxies: Proxies,
+    /// What they must not lead to.
+    off_limits: OnceLock<OffLimits>,
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
@@ -123,6 +126,7 @@ impl Handle {
             ends: Notify::new(),
             listening: OnceLock::new(),
             proxies: Proxies::default(),
+            off_limits: OnceLock::new(),
             live,
             counters,
             decisions,

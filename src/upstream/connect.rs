@@ -71,7 +71,7 @@ pub async fn connect(
 ) -> Result<Connected, ConnectError> {
     let within = spec.connect_timeout;
     let by = Instant::now() + within;
-    let dialled = timeout_at(by, attempt(endpoint, resolver, within)).await;
+    let dialled = timeout_at(by, attempt(spec, endpoint, resolver)).await;
     let Ok(dialled) = dialled else {
         let endpoint = endpoint.authority();
         return Err(ConnectError::Timeout { endpoint, within });
@@ -120,9 +120,9 @@ async fn secure(
 }
 
 async fn attempt(
+    spec: &UpstreamSpec,
     endpoint: &Endpoint,
     resolver: &Resolver,
-    within: Duration,
 ) -> Result<(Socket, Option<SocketAddr>), ConnectError> {
     let failed = |source| ConnectError::Failed {
         endpoint: endpoint.authority(),
@@ -139,11 +139,11 @@ async fn attempt(
                 source,
             };
             let addresses = resolver.addresses(host, *port).await.map_err(unresolved)?;
-            let dialled = match dial(&addresses, within).await {
+            let dialled = match dial(&addresses, spec).await {
                 Ok(dialled) => Ok(dialled),
                 // It may have come back elsewhere.
                 Err(error) => match resolver.others(host, *port, &addresses).await {
-                    Some(others) => dial(&others, within).await,
+                    Some(others) => dial(&others, spec).await,
                     None => Err(error),
                 },
             };
@@ -154,10 +154,20 @@ async fn attempt(
 }
 
 /// Tries addresses in turn. One that swallows what is sent to it leaves time for the others.
-async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+async fn dial(
+    addresses: &[SocketAddr],
+    spec: &UpstreamSpec,
+) -> io::Result<(TcpStream, SocketAddr)> {
     let mut last = io::ErrorKind::AddrNotAvailable.into();
-    let share = within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    let share = spec.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     for &address in addresses {
+        if spec.off_limits.covers(address) {
+            last = io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the sidecar itself takes orders there",
+            );
+            continue;
+        }
         let connecting = TcpStream::connect(address);
         let connected = if addresses.len() == 1 {
             connecting.await
