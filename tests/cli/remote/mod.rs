@@ -395,6 +395,29 @@ fn what_is_held_goes_when_the_holder_does() {
 }
 
 #[test]
+fn a_name_that_is_wrong_keeps_the_others_from_nothing() {
+    let live = Live::start();
+    for name in ["one", "two"] {
+        let add = ["add", "abort", "--on", "chat", "--name", name];
+        assert!(live.run(&add).starts_with("exit code: 0"));
+    }
+    insta::assert_snapshot!(live.run(&["stop", "nope", "one"]), @r#"
+    exit code: 2
+    ----- stdout -----
+    removed one
+    ----- stderr -----
+    error: there is no rule "nope"
+      help: there are overloaded, one, two
+    "#);
+    let output = live.output(&["stop", "two", "nope", "--json"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["stopped"][0]["name"], "two");
+    assert_eq!(told["failed"][0]["name"], "nope");
+    assert_eq!(live.rules(), ["overloaded"]);
+}
+
+#[test]
 fn programs_get_json() {
     let live = Live::start();
     assert!(live.json(&["status"])["listeners"][0]["name"] == "chat");
@@ -428,6 +451,12 @@ fn there_is_a_manual_page_for_every_command() {
     let sandbox = Sandbox::new();
     let written = sandbox.run(&["man", "--into", "man1"]);
     let root = std::fs::read_to_string(sandbox.path("man1/hormesis.1")).unwrap();
+    // What the program is, and how it ends.
+    assert!(root.contains("hormesis \\- Breaks calls"), "{root}");
+    let reference = hormesis(&["man", "--markdown"]);
+    for page in [&root, &reference] {
+        assert!(page.contains("Exit codes: 0 fine"), "{page}");
+    }
     let script = hormesis(&["completions", "bash"]);
     for command in [
         "run",
