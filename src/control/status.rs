@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -99,6 +100,7 @@ impl Handle {
             spans: inner.decisions.spans(),
             exemplars: inner.decisions.exemplars(),
             energy: self.energy(),
+            without_faults: false,
         }
     }
 
@@ -141,6 +143,11 @@ fn listeners(
             let slots = totals.slots.iter();
             slots.filter(|slot| slot.listener == listener.name)
         };
+        // Those of the Toxiproxy API are counted together: each connection is a call there.
+        let open = listener.toxics.as_ref().map(|_| {
+            let open = listener.state.connections.load(Ordering::Relaxed);
+            u64::try_from(open).unwrap_or(u64::MAX)
+        });
         ListenerStatus {
             name: Arc::clone(&listener.name),
             bind: bound
@@ -155,8 +162,8 @@ fn listeners(
                 .upstreams
                 .get(listener.upstream)
                 .map(|upstream| Arc::clone(&upstream.name)),
-            connections: slots().map(SlotTotals::connections).sum(),
-            active: slots().map(SlotTotals::active).sum(),
+            connections: open.unwrap_or_else(|| slots().map(SlotTotals::connections).sum()),
+            active: open.unwrap_or_else(|| slots().map(SlotTotals::active).sum()),
         }
     };
     snapshot.listeners.iter().map(status).collect()

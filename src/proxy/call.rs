@@ -105,7 +105,7 @@ pub(in crate::proxy) struct InFlight<'s> {
     told_status: Option<u16>,
     /// The end of the connection says that the answer is whole.
     pub(in crate::proxy) ends_with_connection: bool,
-    /// A toxic acted on the connection.
+    /// A toxic acted on the connection, or the stop of its proxy.
     pub(in crate::proxy) intoxicated: bool,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
     pub(in crate::proxy) reason: Option<String>,
@@ -334,9 +334,9 @@ impl<'s> InFlight<'s> {
         }
     }
 
-    /// Whether a fault has acted on it.
+    /// Whether a fault has acted on it, a rule's or a toxic.
     pub(in crate::proxy) fn is_touched(&self) -> bool {
-        self.execution().is_some_and(Execution::fired)
+        self.intoxicated || self.execution().is_some_and(Execution::fired)
     }
 
     /// Counts it once more, apart from calls that no fault acted on, and for each rule that did.

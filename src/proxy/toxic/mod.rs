@@ -33,6 +33,7 @@ use crate::proxy::toxic::chain::Drawn;
 use crate::proxy::toxic::link::{Link, Shared};
 use crate::proxy::toxic::stage::Came;
 use crate::proxy::worker::Worker;
+use crate::snapshot::TOXIPROXY;
 use crate::toxic::{Direction, Placed, ProxyRun};
 
 /// Serves one connection to its end.
@@ -86,6 +87,7 @@ enum Ended {
 impl InFlight<'_> {
     /// Whoever stops a proxy means its clients to see that.
     fn stopped(&mut self) {
+        self.intoxicated = true;
         self.reason = Some("the proxy was stopped".to_owned());
         self.conclude(Outcome::InjectedFault, Origin::Injected);
     }
@@ -236,7 +238,7 @@ impl<'p> Pair<'p> {
                 self.intoxicated = true;
                 let kind = placed.toxic.kind.name();
                 let counters = &self.worker.counters;
-                counters.fault(&placed.rule, kind, &Fate::Applied);
+                counters.fault(TOXIPROXY, kind, &Fate::Applied);
             }
         }
     }
