@@ -39,10 +39,19 @@ pub(super) fn span_of(record: &Record, context: &TraceContext) -> Span {
     }
 }
 
+/// Whether a server's span is an error. An answer of 4xx is none: it tells of its caller (the
+/// conventions for HTTP want it so), and so does its like of other protocols.
+fn is_error(record: &Record) -> bool {
+    match (record.outcome, record.status) {
+        (Outcome::Ok, _) | (_, Some(400..500)) | (Outcome::Rejected, Some(_)) => false,
+        _ => true,
+    }
+}
+
 /// What hormesis injected is an error of the call too, and its origin tells whose.
 fn status(record: &Record) -> Status {
     match record.outcome {
-        Outcome::Ok => Status::default(),
+        _ if !is_error(record) => Status::default(),
         outcome => Status {
             code: StatusCode::Error.into(),
             message: record
@@ -61,6 +70,12 @@ fn attributes(record: &Record, path: &str) -> Vec<KeyValue> {
     }
     if let Some(status) = record.status {
         all.number("http.response.status_code", status.into());
+    }
+    if is_error(record) {
+        match record.status {
+            Some(status @ 500..) => all.text("error.type", &status.to_string()),
+            _ => all.text("error.type", record.outcome.as_str()),
+        }
     }
     if let Some(peer) = record.peer {
         all.text("client.address", &peer.ip().to_string());
@@ -148,4 +163,76 @@ fn nanos(time: SystemTime) -> u64 {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Description;
+    use crate::error::Origin;
+    use crate::record::Timing;
+
+    /// Whether the span is an error, and its `error.type`.
+    fn error(outcome: Outcome, status: Option<u16>) -> (bool, Option<String>) {
+        let record = Record {
+            id: 1,
+            started: SystemTime::UNIX_EPOCH,
+            listener: "chat".into(),
+            protocol: "http",
+            upstream: None,
+            number: 1,
+            peer: None,
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            description: Description::default(),
+            verdicts: Vec::new(),
+            admissions: Vec::new(),
+            effects: Vec::new(),
+            origin: Origin::Upstream,
+            outcome,
+            status,
+            reason: None,
+            timing: Timing::default(),
+            request_bytes: 0,
+            response_bytes: 0,
+            units: 0,
+            tokens: 0,
+            attempt: None,
+            trace: None,
+        };
+        let context = TraceContext {
+            trace: [1; 16],
+            span: [1; 8],
+            parent: None,
+            flags: 1,
+        };
+        let span = span_of(&record, &context);
+        let mut attributes = span.attributes.into_iter();
+        let found = attributes.find(|it| it.key == "error.type");
+        let value = found.and_then(|it| it.value?.value);
+        let kind = value.map(|it| match it {
+            Value::StringValue(text) => text,
+            other => format!("{other:?}"),
+        });
+        (span.status.unwrap().code == i32::from(StatusCode::Error), kind)
+    }
+
+    #[test]
+    fn an_answer_of_4xx_is_no_error_of_a_server() {
+        let no = (false, None);
+        assert_eq!(error(Outcome::Ok, Some(200)), no);
+        assert_eq!(error(Outcome::Rejected, Some(404)), no);
+        assert_eq!(error(Outcome::UpstreamError, Some(429)), no);
+        assert_eq!(error(Outcome::InjectedFault, Some(429)), no);
+        // As gRPC says that its caller was wrong.
+        assert_eq!(error(Outcome::Rejected, Some(200)), no);
+        let yes = |kind: &str| (true, Some(kind.to_owned()));
+        assert_eq!(error(Outcome::UpstreamError, Some(503)), yes("503"));
+        assert_eq!(error(Outcome::InjectedFault, Some(503)), yes("503"));
+        // What broke behind the head, or before it.
+        let cut = error(Outcome::InjectedFault, Some(200));
+        assert_eq!(cut, yes("injected_fault"));
+        assert_eq!(error(Outcome::Timeout, None), yes("timeout"));
+        assert_eq!(error(Outcome::Rejected, None), yes("rejected"));
+    }
 }
