@@ -143,6 +143,8 @@ def test_h_halts_and_shows_it_at_once(terminal, busy):
     screen.type("?")
     screen.wait("errors by origin")
     screen.type("h")
+    screen.wait("halt every fault?")
+    screen.type("y")
     shown = screen.wait("HALTED", "h in hormesis top")
     assert shown.splitlines()[1].strip().startswith("HALTED"), shown
     assert busy.get("/status").body and b"h in hormesis top" in busy.get("/status").body

@@ -1,23 +1,40 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
 
 use super::*;
 use crate::cli::top::model::tests::view;
 
+fn picture(view: &View) -> Picture<'_> {
+    Picture {
+        view,
+        address: "127.0.0.1:9901".to_owned(),
+        help: false,
+        asks: false,
+        has_color: true,
+        notice: None,
+    }
+}
+
+fn drawn(picture: &Picture<'_>, width: u16, height: u16) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| picture.draw(frame)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
 fn shown(width: u16, height: u16, halted: bool, help: bool) -> String {
     let view = view(halted);
     let picture = Picture {
-        view: &view,
-        address: "127.0.0.1:9901".to_owned(),
         help,
-        notice: None,
+        ..picture(&view)
     };
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| picture.draw(frame)).unwrap();
-    let buffer = terminal.backend().buffer();
+    text(&drawn(&picture, width, height), width)
+}
+
+fn text(buffer: &Buffer, width: u16) -> String {
     let rows = buffer.content().chunks(usize::from(width));
-    let row = |cells: &[ratatui::buffer::Cell]| {
-        let text: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
+    let row = |cells: &[Cell]| {
+        let text: String = cells.iter().map(Cell::symbol).collect();
         text.trim_end().to_owned()
     };
     rows.map(row).collect::<Vec<_>>().join("\n")
@@ -147,6 +164,37 @@ async fn help_is_part_of_the_screen() {
         "{help}"
     );
     assert!(!help.contains("errors by origin"), "{help}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halt_is_asked_about() {
+    let view = view(false);
+    let asking = Picture {
+        asks: true,
+        ..picture(&view)
+    };
+    let shown = text(&drawn(&asking, 80, 24), 80);
+    let last = shown.lines().last().unwrap();
+    assert_eq!(last.trim(), "halt every fault?   y yes   n no");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_coloured_where_nobody_wants_it() {
+    let view = view(true);
+    for has_color in [true, false] {
+        let picture = Picture {
+            has_color,
+            ..picture(&view)
+        };
+        let buffer = drawn(&picture, 160, 50);
+        let mut cells = buffer.content().iter();
+        let plain = |it: &Cell| it.fg == Color::Reset && it.bg == Color::Reset;
+        assert_eq!(cells.all(plain), !has_color);
+        // The halt stands out either way.
+        let halted = &buffer[(1, 1)];
+        assert_eq!(halted.symbol(), "H");
+        assert_eq!(halted.modifier.contains(Modifier::REVERSED), !has_color);
+    }
 }
 
 #[tokio::test(start_paused = true)]
