@@ -37,7 +37,9 @@ pub use leases::{LeaseError, LeaseView, NoSuchLease};
 pub use notes::{Note, NoteError};
 pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use rules::{NoSuchRule, Put, RuleError, RuleView};
-pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
+pub use status::{
+    CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status, ToxicStatus,
+};
 pub use toxics::{ProxyConfig, ProxyError, ProxyTraffic, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 

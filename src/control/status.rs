@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::call::Outcome;
-use crate::control::{Halt, Handle};
+use crate::control::{Halt, Handle, ProxyView};
 use crate::error::Origin;
 use crate::record::{
     AuditStats, CallCount, ConditionFigures, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals,
@@ -28,6 +28,8 @@ pub struct Status {
     pub halted: Option<Halt>,
     pub listeners: Vec<ListenerStatus>,
     pub rules: Vec<RuleFigures>,
+    /// Those of the Toxiproxy API, which alone changes them.
+    pub toxics: Vec<ToxicStatus>,
     /// Those that halt everything when one is true, with their present values.
     pub conditions: Vec<ConditionFigures>,
     pub calls: Vec<CallFigures>,
@@ -46,6 +48,19 @@ pub struct ListenerStatus {
     pub connections: u64,
     /// Calls under way.
     pub active: u64,
+}
+
+/// A toxic of a proxy of the Toxiproxy API.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ToxicStatus {
+    pub proxy: String,
+    pub name: Arc<str>,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// `upstream` or `downstream`.
+    pub stream: &'static str,
+    /// The chance that it acts on a connection.
+    pub toxicity: f32,
 }
 
 /// Calls that ended, by their labels.
@@ -122,6 +137,7 @@ impl Handle {
             halted,
             listeners: listeners(&snapshot, &bound, &scrape.totals),
             rules: scrape.rules,
+            toxics: self.proxies().into_iter().flat_map(toxics).collect(),
             conditions: scrape.conditions,
             calls: scrape.totals.calls().map(CallFigures::from).collect(),
             decisions: DecisionFigures {
@@ -167,6 +183,17 @@ fn listeners(
         }
     };
     snapshot.listeners.iter().map(status).collect()
+}
+
+fn toxics(proxy: ProxyView) -> impl Iterator<Item = ToxicStatus> {
+    let name = proxy.name;
+    proxy.toxics.into_iter().map(move |toxic| ToxicStatus {
+        proxy: name.clone(),
+        name: toxic.name,
+        kind: toxic.kind.name(),
+        stream: toxic.direction.as_str(),
+        toxicity: toxic.toxicity,
+    })
 }
 
 impl From<CallCount<'_>> for CallFigures {

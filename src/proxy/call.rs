@@ -21,6 +21,7 @@ use crate::proxy::worker::{Generation, Target, Worker};
 use crate::record::{Facts, Record, SlotCounters, Timing, TraceContext};
 use crate::rule::{Admissions, Course, Verdict, decide};
 use crate::snapshot::ListenerState;
+use crate::toxic::Placed;
 
 /// One downstream connection.
 #[derive(Debug)]
@@ -107,6 +108,7 @@ pub(in crate::proxy) struct InFlight<'s> {
     pub(in crate::proxy) ends_with_connection: bool,
     /// A toxic acted on the connection, or the stop of its proxy.
     pub(in crate::proxy) intoxicated: bool,
+    pub(in crate::proxy) toxics: Vec<Arc<Placed>>,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
     pub(in crate::proxy) reason: Option<String>,
     pub(in crate::proxy) upstream_sent: Option<Instant>,
@@ -163,6 +165,7 @@ impl<'s> InFlight<'s> {
             told_status: None,
             ends_with_connection: false,
             intoxicated: false,
+            toxics: Vec::new(),
             end: None,
             reason: None,
             upstream_sent: None,
@@ -472,6 +475,7 @@ impl<'s> InFlight<'s> {
             verdicts,
             admissions,
             effects,
+            toxics: std::mem::take(&mut self.toxics),
             origin,
             outcome,
             status: self.status,

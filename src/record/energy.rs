@@ -94,7 +94,11 @@ impl EnergyTotals {
         let (injected, rejected) = (Outcome::InjectedFault.as_str(), Outcome::Rejected.as_str());
         let mut sums: BTreeMap<_, MicroJoules> = BTreeMap::new();
         for class in self.classes.drain(..) {
-            let outcome = if class.outcome == injected { rejected } else { class.outcome };
+            let outcome = if class.outcome == injected {
+                rejected
+            } else {
+                class.outcome
+            };
             let key = (class.meter, class.domain, outcome, class.listener);
             let sum = sums.entry(key).or_default();
             *sum = MicroJoules(sum.0 + class.energy.0);

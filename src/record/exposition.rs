@@ -169,7 +169,11 @@ impl TextFormat {
 /// # Errors
 /// None in practice: writing to a string does not fail.
 pub fn expose(scrape: Scrape, format: TextFormat, faults: bool) -> Result<String, fmt::Error> {
-    let scrape = if faults { scrape } else { scrape.without_faults() };
+    let scrape = if faults {
+        scrape
+    } else {
+        scrape.without_faults()
+    };
     let exemplars = scrape.exemplars.clone();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Figures { scrape }));

@@ -172,8 +172,14 @@ fn without_faults_no_series_names_one() {
     calls[Outcome::Rejected as usize][Origin::Proxy as usize] = 1;
     let energy = scrape.energy.as_mut().unwrap();
     let sizes = energy.sizes["ok"].clone();
-    energy.sizes.extend([("injected_fault", sizes.clone()), ("rejected", sizes)]);
-    for (outcome, rule) in [("injected_fault", "slow"), ("rejected", ""), ("rejected", "slow")] {
+    energy
+        .sizes
+        .extend([("injected_fault", sizes.clone()), ("rejected", sizes)]);
+    for (outcome, rule) in [
+        ("injected_fault", "slow"),
+        ("rejected", ""),
+        ("rejected", "slow"),
+    ] {
         energy.classes.push(EnergyClass {
             outcome,
             rule: rule.into(),
@@ -202,7 +208,10 @@ fn without_faults_no_series_names_one() {
     ] {
         // Help speaks of injected waits.
         let mut samples = text.lines().filter(|it| !it.starts_with('#'));
-        assert!(!samples.any(|it| it.contains(hidden)), "{hidden} in\n{text}");
+        assert!(
+            !samples.any(|it| it.contains(hidden)),
+            "{hidden} in\n{text}"
+        );
     }
     for line in [
         r#"hormesis_calls_total{listener="chat",protocol="openai",outcome="rejected",origin="proxy"} 3"#,

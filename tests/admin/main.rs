@@ -325,8 +325,14 @@ fn the_health_listener_tells_health_and_nothing_of_faults() {
     let metrics = ask("GET /metrics", probe);
     for told in samples(&metrics.body) {
         let (name, labels, _) = &told;
-        assert!(!name.contains("halted") && !name.contains("rule"), "{told:?}");
-        assert!(!labels.contains("rule") && !labels.contains("injected"), "{told:?}");
+        assert!(
+            !name.contains("halted") && !name.contains("rule"),
+            "{told:?}"
+        );
+        assert!(
+            !labels.contains("rule") && !labels.contains("injected"),
+            "{told:?}"
+        );
     }
     let rejected = r#"hormesis_calls_total{listener="chat",protocol="tcp",outcome="rejected",origin="proxy"} 1"#;
     assert!(metrics.body.contains(rejected), "{metrics:?}");

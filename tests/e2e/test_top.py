@@ -139,7 +139,7 @@ def test_it_reads_well(terminal, busy, columns, rows, tmp_path):
 def test_h_halts_and_shows_it_at_once(terminal, busy):
     screen = terminal(busy, 80, 24)
     screen.type("?")
-    screen.wait("hormesis resume", "every fault ends at once")
+    screen.wait("hormesis resume", "y confirms")
     screen.type("?")
     screen.wait("errors by origin")
     screen.type("h")

@@ -5,8 +5,8 @@ mod address;
 mod connect;
 mod events;
 mod line;
-pub mod told;
 mod token;
+pub mod told;
 
 use std::time::Duration;
 

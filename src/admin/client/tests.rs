@@ -113,9 +113,9 @@ async fn keeper(right: &'static str, needed: bool) -> (Address, Arc<Mutex<Vec<St
             let mut head = vec![0; 4096];
             let read = stream.read(&mut head).await.unwrap();
             let head = String::from_utf8(head[..read].to_vec()).unwrap();
-            let token = head.split_once("Bearer ").map_or("", |(_, rest)| {
-                rest.lines().next().unwrap_or_default()
-            });
+            let token = head
+                .split_once("Bearer ")
+                .map_or("", |(_, rest)| rest.lines().next().unwrap_or_default());
             seen.lock().unwrap().push(token.to_owned());
             let fine = token == right || (token.is_empty() && !needed);
             let answer = if fine {
@@ -135,7 +135,8 @@ async fn a_found_token_that_is_stale_is_looked_for_again() {
     let found = Arc::new(Mutex::new("old"));
     let find = Arc::clone(&found);
     let client = Client::new(address, Duration::from_secs(20));
-    let client = client.with_found_token(Arc::new(move || Some((*find.lock().unwrap()).to_owned())));
+    let client =
+        client.with_found_token(Arc::new(move || Some((*find.lock().unwrap()).to_owned())));
     // Another start of the sidecar has left another one.
     *found.lock().unwrap() = "new";
     for _ in 0..2 {

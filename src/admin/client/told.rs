@@ -19,9 +19,22 @@ pub struct Status {
     pub halted: Option<Halt>,
     pub listeners: Vec<Listener>,
     pub rules: Vec<RuleFigures>,
+    #[serde(default)]
+    pub toxics: Vec<Toxic>,
     pub calls: Vec<CallFigures>,
     pub decisions: Decisions,
     pub energy: Option<Energy>,
+}
+
+/// A toxic of a proxy of the Toxiproxy API.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Toxic {
+    pub proxy: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub stream: String,
+    pub toxicity: f32,
 }
 
 /// Why and since when no fault acts.

@@ -173,6 +173,8 @@ pub(super) struct View {
     pub(super) listeners: Vec<ListenerView>,
     pub(super) errors: Vec<ErrorView>,
     pub(super) rules: Vec<RuleView>,
+    /// `PROXY/TOXIC` of the Toxiproxy API.
+    pub(super) toxics: Vec<String>,
     pub(super) energy: Option<EnergyView>,
     #[serde(skip)]
     pub(super) lines: Vec<Point>,
@@ -257,6 +259,11 @@ impl View {
                 .collect(),
             errors: errors(span),
             rules: now.rules.iter().map(|it| rule(span, it)).collect(),
+            toxics: status
+                .toxics
+                .iter()
+                .map(|it| format!("{}/{}", it.proxy, it.name))
+                .collect(),
             energy: status.energy.as_ref().map(|it| energy(span, it)),
             lines,
         }

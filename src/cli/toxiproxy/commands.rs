@@ -353,9 +353,7 @@ fn toxicity(given: &Given) -> Result<f32, Failure> {
 fn attributes(given: &Given) -> Map<String, Value> {
     let pairs = given.all("attribute").filter_map(|it| it.split_once('='));
     pairs
-        .map(|(key, text)| {
-            (key.to_owned(), attribute(text))
-        })
+        .map(|(key, text)| (key.to_owned(), attribute(text)))
         .collect()
 }
 

@@ -60,10 +60,11 @@ pub(super) async fn serve(session: Session, run: ProxyRun) {
     let (timer, activity) = (&session.worker.timer, call.activity.clone());
     let passing = poll_fn(|context| pair.poll(context, &flow));
     let ended = metered(passing, || flow.get(), &activity, timer).await;
-    let intoxicated = pair.intoxicated;
+    let acted = std::mem::take(&mut pair.acted);
     drop(pair);
     (call.request_bytes, call.response_bytes) = flow.get();
-    call.intoxicated = intoxicated;
+    call.intoxicated = !acted.is_empty();
+    call.toxics = acted;
     match ended {
         Ended::Stopped => call.stopped(),
         Ended::Toxic(placed) => call.harmed(&placed),
@@ -113,7 +114,8 @@ struct Pair<'p> {
     seen: u64,
     client_closed: bool,
     upstream_closed: bool,
-    intoxicated: bool,
+    /// The toxics that did something.
+    acted: Vec<Arc<Placed>>,
     /// How the first side that ended did.
     ended: Option<Ended>,
 }
@@ -144,7 +146,7 @@ impl<'p> Pair<'p> {
             seen: worker.live.changes(),
             client_closed: false,
             upstream_closed: false,
-            intoxicated: false,
+            acted: Vec::new(),
             ended: None,
         };
         pair.refresh(Came::First);
@@ -235,10 +237,10 @@ impl<'p> Pair<'p> {
     fn count_acts(&mut self) {
         for link in [&mut self.forth, &mut self.back] {
             for placed in link.chain().take_acted() {
-                self.intoxicated = true;
                 let kind = placed.toxic.kind.name();
                 let counters = &self.worker.counters;
                 counters.fault(TOXIPROXY, kind, &Fate::Applied);
+                self.acted.push(placed);
             }
         }
     }

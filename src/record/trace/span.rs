@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
 use crate::call::Outcome;
+use crate::effect::Fate;
 use crate::record::{Record, TraceContext};
 
 /// The span of a call. The path is cut before its query, which may hold what nobody should read.
@@ -108,19 +109,19 @@ fn attributes(record: &Record, path: &str) -> Vec<KeyValue> {
 
 /// Which rules and faults acted, in the order of the plan, each list as long as the others.
 fn faults(record: &Record, all: &mut Attributes) {
-    if record.effects.is_empty() {
+    if record.effects.is_empty() && record.toxics.is_empty() {
         return;
     }
-    let effects = record.effects.iter();
-    all.list(
-        "hormesis.fault.rules",
-        effects.clone().map(|it| &*it.planned.token.rule),
-    );
-    all.list(
-        "hormesis.fault.kinds",
-        effects.clone().map(|it| it.planned.fault),
-    );
-    all.list("hormesis.fault.fates", effects.map(|it| it.fate.as_str()));
+    let (effects, toxics) = (record.effects.iter(), record.toxics.iter());
+    let rules = effects.clone().map(|it| &*it.planned.token.rule);
+    let rules = rules.chain(toxics.clone().map(|it| &*it.rule));
+    all.list("hormesis.fault.rules", rules);
+    let kinds = effects.clone().map(|it| it.planned.fault);
+    let kinds = kinds.chain(toxics.clone().map(|it| it.toxic.kind.name()));
+    all.list("hormesis.fault.kinds", kinds);
+    let fates = effects.map(|it| it.fate.as_str());
+    let fates = fates.chain(toxics.map(|_| Fate::Applied.as_str()));
+    all.list("hormesis.fault.fates", fates);
     let injected = record.timing.injected.as_secs_f64();
     all.seconds("hormesis.injected_wait_s", injected);
 }
@@ -188,6 +189,7 @@ mod tests {
             verdicts: Vec::new(),
             admissions: Vec::new(),
             effects: Vec::new(),
+            toxics: Vec::new(),
             origin: Origin::Upstream,
             outcome,
             status,
@@ -214,7 +216,10 @@ mod tests {
             Value::StringValue(text) => text,
             other => format!("{other:?}"),
         });
-        (span.status.unwrap().code == i32::from(StatusCode::Error), kind)
+        (
+            span.status.unwrap().code == i32::from(StatusCode::Error),
+            kind,
+        )
     }
 
     #[test]
