@@ -435,6 +435,7 @@ mod tests {
         assert!(!of(Some("*.internal"), None).matches("internal:1"));
         assert!(of(Some("::1"), Some(1)).matches("[::1]:1"));
         assert!(of(None, Some(1)).matches("any:1"));
+        assert!(of(Some("localhost"), None).matches(":6379"));
         assert!(!of(None, None).matches("no port"));
     }
 

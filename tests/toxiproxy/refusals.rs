@@ -155,7 +155,13 @@ allow_upstreams = ["*"]
         server.post("/proxies", &body.to_string())
     };
     for port in &own {
-        for host in ["127.0.0.1", "localhost", "", "0.0.0.0", "[::ffff:127.0.0.1]"] {
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "",
+            "0.0.0.0",
+            "[::ffff:127.0.0.1]",
+        ] {
             let answer = create("c", &format!("{host}:{port}"));
             assert_eq!(answer.status, 403, "{answer:?}");
             assert!(answer.body.contains("takes orders"), "{answer:?}");
@@ -174,7 +180,11 @@ allow_upstreams = ["*"]
     let mut got = Vec::new();
     // Closed or reset, as it comes; nothing is answered.
     let read = asked.and_then(|()| client.read_to_end(&mut got));
-    assert!(got.is_empty(), "{read:?}: {}", String::from_utf8_lossy(&got));
+    assert!(
+        got.is_empty(),
+        "{read:?}: {}",
+        String::from_utf8_lossy(&got)
+    );
 }
 
 #[test]

@@ -104,7 +104,9 @@ impl Server {
     pub(crate) fn logged_address(&self, said: &str) -> String {
         self.wait_for_log(said);
         let log = self.log.lock().unwrap().clone();
-        let lines = log.lines().map(|it| serde_json::from_str::<Value>(it).unwrap_or_default());
+        let lines = log
+            .lines()
+            .map(|it| serde_json::from_str::<Value>(it).unwrap_or_default());
         let line = lines.into_iter().find(|it| it["message"] == said);
         line.unwrap()["address"].as_str().unwrap().to_owned()
     }

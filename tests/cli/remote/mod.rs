@@ -407,7 +407,7 @@ fn a_name_that_is_wrong_keeps_the_others_from_nothing() {
     removed one
     ----- stderr -----
     error: there is no rule "nope"
-      help: there are overloaded, one, two
+      help: did you mean "one"?
     "#);
     let output = live.output(&["stop", "two", "nope", "--json"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");

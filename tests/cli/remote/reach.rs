@@ -115,7 +115,10 @@ fn tls_believes_its_own_authority_and_shows_a_token() {
     by_environment.env("HORMESIS_ADMIN_CA", "ca.pem");
     let told = told_of(&by_environment.output().unwrap());
     assert!(told.starts_with("exit code: 0"), "{told}");
-    assert_eq!(undo_of(&told), format!("hormesis stop other --admin {address}"));
+    assert_eq!(
+        undo_of(&told),
+        format!("hormesis stop other --admin {address}")
+    );
     let undo = undo.replace("[ADMIN]", &live.admin);
     let words: Vec<&str> = undo.split(' ').skip(1).collect();
     assert!(stranger(&live, &words).starts_with("exit code: 0"));
