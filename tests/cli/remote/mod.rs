@@ -2,6 +2,7 @@
 
 mod live;
 mod reach;
+mod toxics;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
