@@ -102,6 +102,10 @@ async fn events_come_as_they_are_sent_and_end_with_the_stream() {
 
 /// Answers every request: 401 to a token other than `right`, and to none where one is `needed`.
 /// Tells the tokens that were shown, in order.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no worker here: it ends with the test"
+)]
 async fn keeper(right: &'static str, needed: bool) -> (Address, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().into();

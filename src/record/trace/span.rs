@@ -43,10 +43,10 @@ pub(super) fn span_of(record: &Record, context: &TraceContext) -> Span {
 /// Whether a server's span is an error. An answer of 4xx is none: it tells of its caller (the
 /// conventions for HTTP want it so), and so does its like of other protocols.
 fn is_error(record: &Record) -> bool {
-    match (record.outcome, record.status) {
-        (Outcome::Ok, _) | (_, Some(400..500)) | (Outcome::Rejected, Some(_)) => false,
-        _ => true,
-    }
+    !matches!(
+        (record.outcome, record.status),
+        (Outcome::Ok, _) | (_, Some(400..500)) | (Outcome::Rejected, Some(_))
+    )
 }
 
 /// What hormesis injected is an error of the call too, and its origin tells whose.

@@ -1,5 +1,7 @@
 //! The ways to a sidecar: a unix socket, TLS with a token, TLS with a certificate.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 use std::path::Path;
 
 use rcgen::{
