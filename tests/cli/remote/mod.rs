@@ -352,13 +352,14 @@ fn decisions_are_shown_from_the_log_and_as_they_happen() {
     );
     let mut follow = live.command(&["decisions", "--follow", "rule=abort-chat"]);
     let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     let (sender, seen) = std::sync::mpsc::channel();
-    std::thread::spawn(move || sender.send(lines.next()));
+    // To the end: a pipe that nobody reads would end it before the signal does.
+    std::thread::spawn(move || lines.for_each(|it| sender.send(it).unwrap_or_default()));
     // Whether it follows already cannot be seen from here: calls come until it tells of one.
     wait_until("a decision", || {
         live.call();
-        let line = seen.try_recv().ok().flatten();
+        let line = seen.try_recv().ok();
         line.is_some_and(|it| it.is_ok_and(|it| it.contains("abort-chat: abort")))
     });
     signal(&follow, Signal::INT);
