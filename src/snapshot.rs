@@ -66,6 +66,9 @@ pub struct ListenerSpec {
     pub toxics: Option<ProxyRun>,
 }
 
+/// What metrics call every proxy of the Toxiproxy API, and each of its toxics.
+pub const TOXIPROXY: &str = "toxiproxy";
+
 /// What a listener does with the heads of its calls, beyond what HTTP wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadPolicy {
@@ -123,6 +126,15 @@ impl Snapshot {
 }
 
 impl ListenerSpec {
+    /// The label of its metrics. All proxies of the Toxiproxy API share one: whoever makes proxies
+    /// makes up their names, without end.
+    pub fn counted_as(&self) -> Arc<str> {
+        match &self.toxics {
+            Some(_) => TOXIPROXY.into(),
+            None => Arc::clone(&self.name),
+        }
+    }
+
     /// Whether anything stands between an accepted connection and its first request.
     pub fn has_front(&self) -> bool {
         self.tls.is_some() || self.proxy_protocol || self.reads_hello()
@@ -368,6 +380,8 @@ impl UpstreamPattern {
             return false;
         };
         let name = name.trim_start_matches('[').trim_end_matches(']');
+        // Without a host it is this machine, as in Go.
+        let name = if name.is_empty() { "localhost" } else { name };
         let name = name.to_ascii_lowercase();
         let named = match host.as_deref() {
             None => true,
@@ -421,6 +435,7 @@ mod tests {
         assert!(!of(Some("*.internal"), None).matches("internal:1"));
         assert!(of(Some("::1"), Some(1)).matches("[::1]:1"));
         assert!(of(None, Some(1)).matches("any:1"));
+        assert!(of(Some("localhost"), None).matches(":6379"));
         assert!(!of(None, None).matches("no port"));
     }
 

@@ -62,6 +62,18 @@ pub enum ToxicKind {
 }
 
 impl ToxicKind {
+    /// Of all types.
+    pub const NAMES: [&str; 8] = [
+        "noop",
+        "latency",
+        "bandwidth",
+        "slow_close",
+        "timeout",
+        "reset_peer",
+        "slicer",
+        "limit_data",
+    ];
+
     /// The API's name of the type.
     pub const fn name(self) -> &'static str {
         match self {

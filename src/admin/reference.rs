@@ -20,7 +20,7 @@ fn the_document_lists_every_route() {
                 "| `{} {path}` | {} | {} | {} |",
                 method.to_uppercase(),
                 scope(operation),
-                summary.replace('|', "\\|"),
+                summary.replace('|', "\\|").replace('\n', " "),
                 answers(operation),
             );
             writeln!(table, "{line}").unwrap();

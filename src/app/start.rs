@@ -25,6 +25,7 @@ use crate::proxy::{self, Bound, Inherited, Parts, Proxy, WorkerEnds};
 use crate::record::{CounterRegistry, DecisionLog};
 use crate::snapshot::{SettingPlace, Settings, Snapshot};
 use crate::toxiproxy::{self, Toxiproxy, ToxiproxyThread};
+use crate::upstream::OffLimits;
 
 /// Workers where none are configured; more rarely help a sidecar, and always cost memory.
 const MOST_WORKERS: usize = 4;
@@ -151,6 +152,7 @@ impl App {
             settings,
             metered: metering.upstreams,
         });
+        handle.set_off_limits(off_limits(&admin, toxiproxy.as_ref()));
         let admin = start_admin(admin, &handle, &folders)?;
         let toxiproxy = toxiproxy.map(|it| it.start(handle.clone())).transpose()?;
         let reloads = start_reloads(&handle, setup.watched)?;
@@ -279,6 +281,16 @@ fn announce(handle: &Handle, snapshot: &Snapshot, bound: &[Bound]) {
     if let Some(halt) = handle.halted() {
         tracing::warn!(reason = %halt.reason, "halted from the start: no fault acts until it is resumed");
     }
+}
+
+/// Where this process takes orders by TCP.
+fn off_limits(admin: &Admin, toxiproxy: Option<&Toxiproxy>) -> OffLimits {
+    let addresses = [admin.address(), admin.health_address()];
+    let by_tcp = addresses.into_iter().flatten().filter_map(|it| match it {
+        AdminAddress::Tcp(address) => Some(*address),
+        AdminAddress::Unix(_) => None,
+    });
+    by_tcp.chain(toxiproxy.map(Toxiproxy::address)).collect()
 }
 
 /// Its addresses are told once it can be asked: by then its token lies where the command line looks.

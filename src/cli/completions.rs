@@ -1,5 +1,6 @@
 //! `hormesis completions`: scripts for shells.
 
+use clap::builder::StyledStr;
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
@@ -24,8 +25,12 @@ pub(super) fn run(arguments: &CompletionsArguments, console: &Console) -> anyhow
 pub(super) fn shown() -> Command {
     let all = Arguments::command();
     let subcommands = all.get_subcommands().filter(|it| !it.is_hide_set());
+    let styled = |text: Option<&StyledStr>| text.cloned().unwrap_or_default();
     Command::new("hormesis")
         .version(env!("CARGO_PKG_VERSION"))
+        .about(styled(all.get_about()))
+        .long_about(styled(all.get_long_about().or(all.get_about())))
+        .after_help(styled(all.get_after_help()))
         .args(all.get_arguments().cloned())
         .subcommands(subcommands.cloned())
 }

@@ -78,6 +78,11 @@ impl Console {
         }
     }
 
+    /// Whether what goes to standard output may have colour.
+    pub(crate) fn has_color(&self) -> bool {
+        self.color_out
+    }
+
     /// Whether what goes to standard error may have colour.
     pub(crate) fn colors_errors(&self) -> bool {
         self.color_err

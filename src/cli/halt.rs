@@ -75,6 +75,11 @@ fn order(
 ) -> anyhow::Result<Option<Told>> {
     let client = admin.client()?;
     let answer: Value = remote::wait(async { Ok(client.post(path, body).await?) })?;
+    if let Some(from) = client.left_token_out() {
+        console.complain(format_args!(
+            "note: the token in {from} is not a right one; halted without it"
+        ));
+    }
     if admin.json {
         console.json(&answer)?;
         return Ok(None);

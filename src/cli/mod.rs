@@ -123,6 +123,17 @@ pub(crate) enum Exit {
     Halted = 5,
 }
 
+impl Exit {
+    /// Of two ends of one command, the one that it exits with.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        if (other as u8) > (self as u8) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -1,8 +1,10 @@
 //! What the commands against a running sidecar share: where it is, who asks, and how its answers
 //! and refusals are told.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use http::StatusCode;
@@ -87,37 +89,24 @@ impl AdminArguments {
             );
             return Err(UsageError(told).into());
         }
-        match self.token()? {
-            Some((path, token)) => client.with_token(token.trim()).map_err(|_| {
-                UsageError(format!(
-                    "{} holds no token: it has characters that none has",
-                    path.display()
-                ))
-                .into()
-            }),
-            None => Ok(client),
-        }
-    }
-
-    fn token(&self) -> anyhow::Result<Option<(PathBuf, String)>> {
-        // The first of a file that holds two; what is no token at all is told by who is asked.
-        let first = |text: String| match parse_tokens(&text) {
-            Ok(tokens) => tokens.first().map(|it| (*it).to_owned()),
-            Err(_) => Some(text),
-        };
         let Some(path) = &self.token_file else {
+            let asked = self.clone();
             // One that cannot be read is another user's: what is open to all is asked without.
-            let found = self.left_behind();
-            let text = found.and_then(|it| Some((fs::read_to_string(&it).ok()?, it)));
-            return Ok(text.and_then(|(text, path)| Some((path, first(text)?))));
+            let find = move || first(fs::read_to_string(asked.left_behind()?).ok()?);
+            return Ok(client.with_found_token(Arc::new(find)));
         };
-        let text = fs::read_to_string(path).map_err(|error| {
+        let shown = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| UsageError(format!("cannot read the token in {shown}: {error}")))?;
+        let Some(token) = first(text) else {
+            return Ok(client);
+        };
+        client.with_token(&token, shown.to_string()).map_err(|_| {
             UsageError(format!(
-                "cannot read the token in {}: {error}",
-                path.display()
+                "{shown} holds no token: it has characters that none has"
             ))
-        })?;
-        Ok(first(text).map(|it| (path.clone(), it)))
+            .into()
+        })
     }
 
     /// What a sidecar of this user's has left at its start, by the address that it answers at.
@@ -166,14 +155,46 @@ impl AdminArguments {
         )?)
     }
 
-    /// `hormesis COMMAND`, as it is typed to reach the same sidecar.
+    /// `hormesis COMMAND`, as it is typed to reach the same sidecar, as the same.
     pub(super) fn typed(&self, command: &str) -> String {
-        if self.admin.to_string() == DEFAULT_ADMIN {
-            format!("hormesis {command}")
-        } else {
-            format!("hormesis {command} --admin {}", self.admin)
+        let mut line = format!("hormesis {command}");
+        let admin = self.admin.to_string();
+        if admin != DEFAULT_ADMIN {
+            line = format!("{line} --admin {}", quoted(&admin));
         }
+        for (flag, variable, given) in [
+            ("--token-file", "HORMESIS_TOKEN_FILE", &self.token_file),
+            ("--ca", "HORMESIS_ADMIN_CA", &self.ca),
+            ("--cert", "HORMESIS_ADMIN_CERT", &self.cert),
+            ("--key", "HORMESIS_ADMIN_KEY", &self.key),
+        ] {
+            let Some(path) = given.as_ref().map(|it| it.to_string_lossy()) else {
+                continue;
+            };
+            // The environment says so the next time, too.
+            if environment(variable).as_deref() != Some(&*path) {
+                line = format!("{line} {flag} {}", quoted(&path));
+            }
+        }
+        line
     }
+}
+
+/// The first token of a file that holds two; what is no token at all is told by who is asked.
+fn first(text: String) -> Option<String> {
+    match parse_tokens(&text) {
+        Ok(tokens) => tokens.first().map(|it| (*it).to_owned()),
+        Err(_) => Some(text),
+    }
+}
+
+/// As a word of a shell.
+fn quoted(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,[]".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
 }
 
 /// Runs what waits for answers, on this thread.

@@ -8,7 +8,7 @@ use super::Exit;
 use super::console::Console;
 use super::figures::{time_of_day, whole_seconds};
 use super::remote::{self, AdminArguments, listeners, read, rule_path, with_suggestion};
-use crate::admin::client::told::{Halt, Rule, Rules};
+use crate::admin::client::told::{Halt, Rule, Rules, Toxic};
 
 /// Lists the rules of a running sidecar: those of its files, and those that were added.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &RulesArguments, console: &Console) -> anyhow::Resu
     let client = arguments.admin.client()?;
     let name = arguments.name.as_deref();
     let path = name.map_or_else(|| "/rules".to_owned(), |name| rule_path(name, ""));
-    let (answer, halted) = remote::wait(async {
+    let (answer, halted, toxics) = remote::wait(async {
         let answer = match client.get::<Value>(&path).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -35,7 +35,9 @@ pub(super) fn run(arguments: &RulesArguments, console: &Console) -> anyhow::Resu
         };
         let status: Value = client.get("/status").await?;
         let halted = status.get("halted").filter(|it| !it.is_null());
-        Ok((answer, halted.map(read::<Halt>).transpose()?))
+        let toxics = status.get("toxics").map(read::<Vec<Toxic>>);
+        let toxics = toxics.transpose()?.unwrap_or_default();
+        Ok((answer, halted.map(read::<Halt>).transpose()?, toxics))
     })?;
     if arguments.admin.json {
         console.json(&answer)?;
@@ -48,9 +50,11 @@ pub(super) fn run(arguments: &RulesArguments, console: &Console) -> anyhow::Resu
         if rules.is_empty() {
             let typed = arguments.admin.typed("add delay --on LISTENER");
             console.line(format_args!("no rules; `{typed}` adds one for a while"))?;
+            super::status::toxics(&toxics, console)?;
             return Ok(Exit::Fine);
         }
         list(&rules, console)?;
+        super::status::toxics(&toxics, console)?;
     }
     if let Some(halt) = halted {
         let told = format!("{}: no rule acts", super::status::halted(&halt));

@@ -1,5 +1,7 @@
 //! `hormesis status`: a running sidecar at one moment.
 
+use std::io;
+
 use clap::Args;
 use owo_colors::Style;
 use serde_json::Value;
@@ -8,7 +10,7 @@ use super::Exit;
 use super::console::Console;
 use super::figures::{counted, joules, microjoules, whole_seconds};
 use super::remote::{self, AdminArguments, read};
-use crate::admin::client::told::{Halt, Listener, Status};
+use crate::admin::client::told::{Halt, Listener, Status, Toxic};
 
 /// Tells what a running sidecar does at this moment: its listeners, their calls, its rules.
 #[derive(Debug, Args)]
@@ -55,6 +57,7 @@ pub(super) fn run(arguments: &StatusArguments, console: &Console) -> anyhow::Res
         status.decisions.written,
         status.decisions.dropped,
     ))?;
+    toxics(&status.toxics, console)?;
     if let Some(energy) = &status.energy {
         let tier = energy.tier.as_deref().unwrap_or("no reading");
         let each = energy.joules_per_success.map_or_else(
@@ -65,6 +68,24 @@ pub(super) fn run(arguments: &StatusArguments, console: &Console) -> anyhow::Res
         console.line(format_args!("energy: {calls} in calls ({tier}), {each}"))?;
     }
     Ok(Exit::Fine)
+}
+
+/// The toxics of the Toxiproxy API, where there are any: no rules, and faults all the same.
+pub(super) fn toxics(toxics: &[Toxic], console: &Console) -> io::Result<()> {
+    if toxics.is_empty() {
+        return Ok(());
+    }
+    let row = |it: &Toxic| {
+        vec![
+            format!("{}/{}", it.proxy, it.name),
+            it.kind.clone(),
+            it.stream.clone(),
+            it.toxicity.to_string(),
+        ]
+    };
+    console.line("")?;
+    let headings = ["toxic", "type", "stream", "toxicity"];
+    console.table(&headings, toxics.iter().map(row).collect())
 }
 
 pub(super) fn state(status: &Status) -> &'static str {
@@ -85,7 +106,12 @@ pub(super) fn halted(halt: &Halt) -> String {
 }
 
 fn row(listener: &Listener, status: &Status) -> Vec<String> {
+    // Connections of all proxies of the Toxiproxy API are counted together, by no name of theirs.
+    let is_shared = listener.name.starts_with("toxiproxy:");
     let count = |counts: &dyn Fn(&str, &str) -> bool| {
+        if is_shared {
+            return "–".to_owned();
+        }
         let calls = status.calls.iter();
         let calls = calls.filter(|it| it.listener == listener.name);
         let calls = calls.filter(|it| counts(&it.outcome, &it.origin));

@@ -24,11 +24,20 @@ pub(super) struct StopArguments {
 pub(super) fn run(arguments: &StopArguments, console: &Console) -> anyhow::Result<Exit> {
     let client = arguments.admin.client()?;
     remote::wait(async {
-        let mut ended = Vec::new();
+        let (mut ended, mut failed) = (Vec::new(), Vec::new());
+        let mut exit = Exit::Fine;
         for name in &arguments.names {
             let removed = match stop(&client, name).await {
                 Ok(removed) => removed,
-                Err(error) => return Err(with_suggestion(&client, name, error).await.into()),
+                // Nobody is there for the others either.
+                Err(error @ ClientError::Unreachable { .. }) => return Err(error.into()),
+                // One that is misspelt must not leave the others armed.
+                Err(error) => {
+                    let error = with_suggestion(&client, name, error).await;
+                    exit = exit.worse(remote::explain(&error, console));
+                    failed.push(json!({ "name": name, "error": error.to_string() }));
+                    continue;
+                }
             };
             if !arguments.admin.json {
                 if removed {
@@ -43,9 +52,9 @@ pub(super) fn run(arguments: &StopArguments, console: &Console) -> anyhow::Resul
             ended.push(json!({ "name": name, "how": how }));
         }
         if arguments.admin.json {
-            console.json(&json!({ "stopped": ended }))?;
+            console.json(&json!({ "stopped": ended, "failed": failed }))?;
         }
-        Ok(Exit::Fine)
+        Ok(exit)
     })
 }
 

@@ -181,6 +181,21 @@ fn slips_of_syntax_are_told_and_a_doubled_key_hides_nothing() {
 }
 
 #[test]
+fn an_exposed_toxiproxy_api_without_its_upstreams_is_warned_of() {
+    let warned = |keys: &str| {
+        let text = format!("[toxiproxy]\nbind = \"127.0.0.1:0\"\n{keys}");
+        let resolved = read(&[("f", &text)]).unwrap();
+        let mut warnings = resolved.warnings.iter();
+        let about = |it: &&super::Problem| it.message.contains("Toxiproxy API");
+        let place = warnings.find(about).and_then(|it| it.place.clone());
+        place.map(|it| it.position())
+    };
+    assert_eq!(warned("expose = true\n"), Some((3, 10)));
+    assert_eq!(warned("expose = true\nallow_upstreams = [\"*\"]\n"), None);
+    assert_eq!(warned("expose = false\n"), None);
+}
+
+#[test]
 fn what_is_carried_as_bytes_is_warned_of() {
     let resolved = read(&[("f", &BASE.replace("tcp:", "redis:"))]).unwrap();
     let warning = resolved.warnings.iter().find(|it| it.place.is_some());

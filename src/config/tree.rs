@@ -156,6 +156,20 @@ impl<'i> Node<'i> {
         }
     }
 
+    /// Whether something is written at a dotted path inside the node.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let mut value = self.value.get_ref();
+        let mut rest = path;
+        while !rest.is_empty() {
+            let Some((next, after)) = step(value, rest) else {
+                return false;
+            };
+            value = next.get_ref();
+            rest = after;
+        }
+        true
+    }
+
     pub(super) fn place(&self, path: &str) -> Place {
         Place {
             source: Arc::clone(self.source),

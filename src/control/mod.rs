@@ -30,6 +30,7 @@ use crate::live::Live;
 use crate::proxy::Listening;
 use crate::record::{AuditStats, CounterRegistry, EnergyTotals, LogStats};
 use crate::snapshot::{AdminAccess, Snapshot};
+use crate::upstream::OffLimits;
 
 pub use conditions::{ConditionThread, Effect};
 pub use halt::{Cause, Halt, ResumeError, StateError};
@@ -37,7 +38,9 @@ pub use leases::{LeaseError, LeaseView, NoSuchLease};
 pub use notes::{Note, NoteError};
 pub use reload::{ReadAgain, Reload, ReloadError, Reloaded, Source};
 pub use rules::{Ended, NoSuchRule, Put, RuleError, RuleView};
-pub use status::{CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status};
+pub use status::{
+    CallFigures, DecisionFigures, ListenerStatus, ReloadFigures, Status, ToxicStatus,
+};
 pub use toxics::{ProxyConfig, ProxyError, ProxyTraffic, ProxyView};
 pub use watch::{WatchThread, Watched, watch};
 
@@ -76,6 +79,8 @@ struct Inner {
     listening: OnceLock<Listening>,
     /// Of the Toxiproxy API. Its locks are taken before `parts`.
     proxies: Proxies,
+    /// What they must not lead to.
+    off_limits: OnceLock<OffLimits>,
     // A lock of its own, held while the disk works: reads of the state do not wait for it.
     halt_file: Option<Mutex<HaltFile>>,
     draining: AtomicBool,
@@ -128,6 +133,7 @@ impl Handle {
             ends: Notify::new(),
             listening: OnceLock::new(),
             proxies: Proxies::default(),
+            off_limits: OnceLock::new(),
             live,
             counters,
             decisions,

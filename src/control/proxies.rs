@@ -15,7 +15,7 @@ use crate::control::toxics::toxics;
 use crate::control::{Handle, ProxyConfig, ProxyError, ProxyView, lock};
 use crate::snapshot::{Bind, HeadPolicy, ListenerSpec, ListenerState, Observe, ProtocolSpec};
 use crate::toxic::ProxyState;
-use crate::upstream::{Endpoint, HttpVersion, UpstreamSpec};
+use crate::upstream::{Endpoint, HttpVersion, OffLimits, UpstreamSpec};
 
 /// How long a stop waits for the workers to have closed socket and connections. They do so by
 /// themselves: this only lets who stopped it see it.
@@ -69,6 +69,25 @@ impl Proxy {
 }
 
 impl Handle {
+    /// Where the sidecar itself takes orders: no proxy leads there. The first call holds, and is
+    /// made before there is a proxy.
+    pub fn set_off_limits(&self, addresses: OffLimits) {
+        if self.0.off_limits.set(addresses).is_err() {
+            tracing::warn!("what proxies must not lead to was already set");
+        }
+    }
+
+    fn off_limits(&self) -> OffLimits {
+        self.0.off_limits.get().cloned().unwrap_or_default()
+    }
+
+    /// Whether an upstream is the sidecar itself, as far as its text tells: where a name leads is
+    /// seen when it is dialled.
+    pub fn leads_to_itself(&self, upstream: &str) -> bool {
+        let limits = self.off_limits();
+        parts(upstream).is_some_and(|(host, port)| limits.covers_host(host, port))
+    }
+
     /// All proxies of the API, by name.
     pub fn proxies(&self) -> Vec<ProxyView> {
         let table = self.0.proxies.table();
@@ -229,7 +248,7 @@ impl Handle {
                 state: Arc::clone(&running),
                 toxics: Some(proxy.state.run()),
             },
-            upstream: upstream(&proxy.upstream),
+            upstream: upstream(&proxy.upstream, self.off_limits()),
         };
         self.amend(|additions, _| {
             additions.listeners.push(Arc::new(added));
@@ -274,9 +293,9 @@ fn listener_name(proxy: &str) -> String {
 }
 
 /// Called by its address.
-fn upstream(to: &str) -> UpstreamSpec {
+fn upstream(to: &str, off_limits: OffLimits) -> UpstreamSpec {
     // What is no address is told where it is dialled, a connection at a time, as in Toxiproxy.
-    let (host, port) = split(to).unwrap_or((to, 0));
+    let (host, port) = parts(to).unwrap_or((to, 0));
     UpstreamSpec {
         name: to.into(),
         endpoints: vec![Endpoint::Tcp {
@@ -288,7 +307,14 @@ fn upstream(to: &str) -> UpstreamSpec {
         connect_timeout: CONNECT_TIMEOUT,
         idle_timeout: CONNECT_TIMEOUT,
         max_age: CONNECT_TIMEOUT,
+        off_limits,
     }
+}
+
+/// Host and port of an upstream; without a host it is this machine, as in Go.
+fn parts(upstream: &str) -> Option<(&str, u16)> {
+    let (host, port) = split(upstream)?;
+    Some((if host.is_empty() { "localhost" } else { host }, port))
 }
 
 /// An address to listen on.
@@ -381,13 +407,14 @@ mod tests {
 
     #[test]
     fn an_upstream_that_is_no_address_is_kept_as_it_is() {
-        let endpoint = |to| upstream(to).endpoints.remove(0);
+        let endpoint = |to| upstream(to, OffLimits::default()).endpoints.remove(0);
         let tcp = |host: &str, port| Endpoint::Tcp {
             host: host.to_owned(),
             port,
         };
         assert_eq!(endpoint("redis:6379"), tcp("redis", 6379));
         assert_eq!(endpoint("[::1]:1"), tcp("::1", 1));
+        assert_eq!(endpoint(":6379"), tcp("localhost", 6379));
         assert_eq!(endpoint("nonsense"), tcp("nonsense", 0));
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::call::Outcome;
-use crate::control::{Halt, Handle};
+use crate::control::{Halt, Handle, ProxyView};
 use crate::error::Origin;
 use crate::record::{
     AuditStats, CallCount, ConditionFigures, EnergyTotals, RuleFigures, Scrape, SlotTotals, Totals,
@@ -27,6 +28,8 @@ pub struct Status {
     pub halted: Option<Halt>,
     pub listeners: Vec<ListenerStatus>,
     pub rules: Vec<RuleFigures>,
+    /// Those of the Toxiproxy API, which alone changes them.
+    pub toxics: Vec<ToxicStatus>,
     /// Those that halt everything when one is true, with their present values.
     pub conditions: Vec<ConditionFigures>,
     pub calls: Vec<CallFigures>,
@@ -45,6 +48,19 @@ pub struct ListenerStatus {
     pub connections: u64,
     /// Calls under way.
     pub active: u64,
+}
+
+/// A toxic of a proxy of the Toxiproxy API.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ToxicStatus {
+    pub proxy: String,
+    pub name: Arc<str>,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// `upstream` or `downstream`.
+    pub stream: &'static str,
+    /// The chance that it acts on a connection.
+    pub toxicity: f32,
 }
 
 /// Calls that ended, by their labels.
@@ -99,6 +115,7 @@ impl Handle {
             spans: inner.decisions.spans(),
             exemplars: inner.decisions.exemplars(),
             energy: self.energy(),
+            without_faults: false,
         }
     }
 
@@ -120,6 +137,7 @@ impl Handle {
             halted,
             listeners: listeners(&snapshot, &bound, &scrape.totals),
             rules: scrape.rules,
+            toxics: self.proxies().into_iter().flat_map(toxics).collect(),
             conditions: scrape.conditions,
             calls: scrape.totals.calls().map(CallFigures::from).collect(),
             decisions: DecisionFigures {
@@ -141,6 +159,11 @@ fn listeners(
             let slots = totals.slots.iter();
             slots.filter(|slot| slot.listener == listener.name)
         };
+        // Those of the Toxiproxy API are counted together: each connection is a call there.
+        let open = listener.toxics.as_ref().map(|_| {
+            let open = listener.state.connections.load(Ordering::Relaxed);
+            u64::try_from(open).unwrap_or(u64::MAX)
+        });
         ListenerStatus {
             name: Arc::clone(&listener.name),
             bind: bound
@@ -155,11 +178,22 @@ fn listeners(
                 .upstreams
                 .get(listener.upstream)
                 .map(|upstream| Arc::clone(&upstream.name)),
-            connections: slots().map(SlotTotals::connections).sum(),
-            active: slots().map(SlotTotals::active).sum(),
+            connections: open.unwrap_or_else(|| slots().map(SlotTotals::connections).sum()),
+            active: open.unwrap_or_else(|| slots().map(SlotTotals::active).sum()),
         }
     };
     snapshot.listeners.iter().map(status).collect()
+}
+
+fn toxics(proxy: ProxyView) -> impl Iterator<Item = ToxicStatus> {
+    let name = proxy.name;
+    proxy.toxics.into_iter().map(move |toxic| ToxicStatus {
+        proxy: name.clone(),
+        name: toxic.name,
+        kind: toxic.kind.name(),
+        stream: toxic.direction.as_str(),
+        toxicity: toxic.toxicity,
+    })
 }
 
 impl From<CallCount<'_>> for CallFigures {

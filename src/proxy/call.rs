@@ -21,6 +21,7 @@ use crate::proxy::worker::{Generation, Target, Worker};
 use crate::record::{Facts, Record, SlotCounters, Timing, TraceContext};
 use crate::rule::{Admissions, Course, Verdict, decide};
 use crate::snapshot::ListenerState;
+use crate::toxic::Placed;
 
 /// One downstream connection.
 #[derive(Debug)]
@@ -109,8 +110,9 @@ pub(in crate::proxy) struct InFlight<'s> {
     told_status: Option<u16>,
     /// The end of the connection says that the answer is whole.
     pub(in crate::proxy) ends_with_connection: bool,
-    /// A toxic acted on the connection.
+    /// A toxic acted on the connection, or the stop of its proxy.
     pub(in crate::proxy) intoxicated: bool,
+    pub(in crate::proxy) toxics: Vec<Arc<Placed>>,
     pub(in crate::proxy) end: Option<(Outcome, Origin)>,
     /// It ended by a failure that a fault can be the cause of.
     broke: bool,
@@ -169,6 +171,7 @@ impl<'s> InFlight<'s> {
             told_status: None,
             ends_with_connection: false,
             intoxicated: false,
+            toxics: Vec::new(),
             end: None,
             broke: false,
             reason: None,
@@ -342,9 +345,9 @@ impl<'s> InFlight<'s> {
         }
     }
 
-    /// Whether a fault has acted on it.
+    /// Whether a fault has acted on it, a rule's or a toxic.
     pub(in crate::proxy) fn is_touched(&self) -> bool {
-        self.execution().is_some_and(Execution::fired)
+        self.intoxicated || self.execution().is_some_and(Execution::fired)
     }
 
     /// Counts it once more, apart from calls that no fault acted on, and for each rule that did.
@@ -483,6 +486,7 @@ impl<'s> InFlight<'s> {
             verdicts,
             admissions,
             effects,
+            toxics: std::mem::take(&mut self.toxics),
             origin,
             outcome,
             status: self.status,

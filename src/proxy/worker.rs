@@ -102,7 +102,7 @@ impl Generation {
             })
             .collect();
         let slot = |listener: &ListenerSpec, protocol: ProtocolSpec| {
-            counters.slot(&listener.name, protocol.name())
+            counters.slot(&listener.counted_as(), protocol.name())
         };
         let slots = snapshot
             .listeners

@@ -221,7 +221,7 @@ impl WorkerCounters {
     }
 
     /// The same for what was not planned: a toxic.
-    pub fn fault(&self, rule: &Arc<str>, fault: &'static str, fate: &Fate) {
+    pub fn fault(&self, rule: &str, fault: &'static str, fate: &Fate) {
         let faults = self.cells.faults.load();
         let known = |rule: &str, fault: &str| {
             faults
@@ -239,7 +239,7 @@ impl WorkerCounters {
             return;
         }
         let (rule, fault) = if faults.len() < FAULTS {
-            (Arc::clone(rule), fault)
+            (rule.into(), fault)
         } else {
             (OTHER.into(), OTHER)
         };

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Histogram;
+use crate::call::Outcome;
 use crate::units::MicroJoules;
 
 /// What one call cost, known some windows after its end.
@@ -84,6 +85,41 @@ pub struct EnergyTotals {
     pub meter: Option<MicroJoules>,
     /// All joules, failures included, over successes. `None` without a success.
     pub joules_per_success: Option<f64>,
+}
+
+impl EnergyTotals {
+    /// What metrics tell of it, summed over rules; calls that ended by a fault become calls that the
+    /// sidecar itself rejected.
+    pub(crate) fn hide_faults(&mut self) {
+        let (injected, rejected) = (Outcome::InjectedFault.as_str(), Outcome::Rejected.as_str());
+        let mut sums: BTreeMap<_, MicroJoules> = BTreeMap::new();
+        for class in self.classes.drain(..) {
+            let outcome = if class.outcome == injected {
+                rejected
+            } else {
+                class.outcome
+            };
+            let key = (class.meter, class.domain, outcome, class.listener);
+            let sum = sums.entry(key).or_default();
+            *sum = MicroJoules(sum.0 + class.energy.0);
+        }
+        let classes = sums.into_iter();
+        let class = |((meter, domain, outcome, listener), energy)| EnergyClass {
+            meter,
+            domain,
+            outcome,
+            listener,
+            rule: "".into(),
+            energy,
+        };
+        self.classes = classes.map(class).collect();
+        if let Some(sizes) = self.sizes.remove(injected) {
+            match self.sizes.get_mut(rejected) {
+                Some(sum) => sum.grow(&sizes.growth(None)),
+                None => drop(self.sizes.insert(rejected, sizes)),
+            }
+        }
+    }
 }
 
 /// The energy of calls that have an outcome, a rule or a model in common.

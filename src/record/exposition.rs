@@ -41,6 +41,24 @@ pub struct Scrape {
     pub exemplars: Exemplars,
     /// Absent where no energy engine runs.
     pub energy: Option<EnergyTotals>,
+    /// It tells nothing of rules and faults: what they ended, the sidecar itself did.
+    pub(crate) without_faults: bool,
+}
+
+impl Scrape {
+    /// The same for those who are to hear nothing of faults. Sums stay: a call that ended by a fault
+    /// is one that the sidecar itself rejected.
+    fn without_faults(mut self) -> Self {
+        self.without_faults = true;
+        self.exemplars.clear();
+        for slot in &mut self.totals.slots {
+            slot.all.calls.reject_injected();
+        }
+        if let Some(energy) = &mut self.energy {
+            energy.hide_faults();
+        }
+        self
+    }
 }
 
 /// The counters of one rule, as read.
@@ -145,14 +163,20 @@ impl TextFormat {
     }
 }
 
-/// Writes the figures as text. Without `faults`, series that name rules or faults are left out.
+/// Writes the figures as text. Without `faults` they tell nothing of rules and what they do: families
+/// of theirs are left out, and what they ended counts as what the sidecar itself rejected.
 ///
 /// # Errors
 /// None in practice: writing to a string does not fail.
 pub fn expose(scrape: Scrape, format: TextFormat, faults: bool) -> Result<String, fmt::Error> {
+    let scrape = if faults {
+        scrape
+    } else {
+        scrape.without_faults()
+    };
     let exemplars = scrape.exemplars.clone();
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Figures { scrape, faults }));
+    registry.register_collector(Box::new(Figures { scrape }));
     let mut text = String::with_capacity(16 * 1024);
     text::encode(&mut text, &registry)?;
     Ok(match format {
@@ -191,13 +215,12 @@ fn is_counter(base: &str) -> bool {
 #[derive(Debug)]
 struct Figures {
     scrape: Scrape,
-    faults: bool,
 }
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for metric in METRICS.iter() {
-            if metric.tells_of_faults() && !self.faults {
+            if metric.tells_of_faults() && self.scrape.without_faults {
                 continue;
             }
             let (name, kind) = match metric.kind {

@@ -73,6 +73,7 @@ fn scrape() -> Scrape {
             dropped: 1,
         }),
         exemplars: Exemplars::new(),
+        without_faults: false,
         energy: Some(EnergyTotals {
             classes: vec![EnergyClass {
                 meter: "rapl".into(),
@@ -165,17 +166,60 @@ fn open_metrics_ends_as_it_must_and_the_older_form_does_not() {
 
 #[test]
 fn without_faults_no_series_names_one() {
-    let text = exposed(TextFormat::Prometheus, false);
+    let mut scrape = scrape();
+    let calls = &mut scrape.totals.slots[0].all.calls.0;
+    calls[Outcome::InjectedFault as usize][Origin::Injected as usize] = 2;
+    calls[Outcome::Rejected as usize][Origin::Proxy as usize] = 1;
+    let energy = scrape.energy.as_mut().unwrap();
+    let sizes = energy.sizes["ok"].clone();
+    energy
+        .sizes
+        .extend([("injected_fault", sizes.clone()), ("rejected", sizes)]);
+    for (outcome, rule) in [
+        ("injected_fault", "slow"),
+        ("rejected", ""),
+        ("rejected", "slow"),
+    ] {
+        energy.classes.push(EnergyClass {
+            outcome,
+            rule: rule.into(),
+            energy: MicroJoules(1_000_000),
+            ..energy.classes[0].clone()
+        });
+    }
+    let series = vec![Some(Exemplar {
+        trace: "0af7651916cd43dd8448eb211c80319c".into(),
+        seconds: 0.04,
+        at: 1_700_000_000.5,
+    })];
+    let key = (Arc::from("chat"), "openai");
+    scrape.exemplars = Exemplars::from([(key, series)]);
+    let open = expose(scrape.clone(), TextFormat::OpenMetrics, false).unwrap();
+    assert!(!open.contains("trace_id"), "{open}");
+    let text = expose(scrape, TextFormat::Prometheus, false).unwrap();
     for hidden in [
         "rule=",
         "fault=",
         "hormesis_faults",
         "hormesis_rule",
+        "hormesis_halted",
+        "injected",
         "slow",
     ] {
-        assert!(!text.contains(hidden), "{hidden} in\n{text}");
+        // Help speaks of injected waits.
+        let mut samples = text.lines().filter(|it| !it.starts_with('#'));
+        assert!(
+            !samples.any(|it| it.contains(hidden)),
+            "{hidden} in\n{text}"
+        );
     }
-    assert!(text.contains("hormesis_calls_total{"));
+    for line in [
+        r#"hormesis_calls_total{listener="chat",protocol="openai",outcome="rejected",origin="proxy"} 3"#,
+        r#"hormesis_energy_joules_total{meter="rapl",domain="package",outcome="rejected",listener="chat"} 3.0"#,
+        r#"hormesis_call_energy_joules_count{outcome="rejected"} 2"#,
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\nin\n{text}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::call::{Description, Outcome};
 use crate::effect::Fate;
@@ -13,6 +13,7 @@ use crate::error::Origin;
 use crate::model::Admission;
 use crate::record::{EffectRecord, EnergyLine, Record, TraceContext};
 use crate::rule::{Verdict, VerdictKind};
+use crate::toxic::Placed;
 use crate::units::MicroJoules;
 
 /// Writes a line, its end included, in place of what `text` held.
@@ -130,6 +131,8 @@ impl ToLine for Record {
 
     fn to_line(&self) -> CallForm<'_> {
         let timing = &self.timing;
+        let effects = self.effects.iter().map(effect_form);
+        let toxics = self.toxics.iter().map(|it| toxic_form(it));
         CallForm {
             kind: "call",
             call: self.id,
@@ -150,7 +153,7 @@ impl ToLine for Record {
             reason: self.reason.as_deref(),
             rules: self.verdicts.iter().map(rule_form).collect(),
             admissions: self.admissions.iter().map(admission_form).collect(),
-            effects: self.effects.iter().map(effect_form).collect(),
+            effects: effects.chain(toxics).collect(),
             total_us: micros(timing.total),
             injected_us: micros(timing.injected),
             upstream_sent_us: timing.upstream_sent.map(micros),
@@ -219,6 +222,20 @@ fn effect_form(record: &EffectRecord) -> EffectForm<'_> {
         fate: record.fate.as_str(),
         why,
         waited_us: record.waited.map(micros),
+    }
+}
+
+/// A toxic that acted, told as an effect: as a rule it has its proxy's name and its own.
+fn toxic_form(placed: &Placed) -> EffectForm<'_> {
+    let direction = placed.toxic.direction.as_str();
+    EffectForm {
+        rule: &placed.rule,
+        fault: placed.toxic.kind.name(),
+        fault_index: 0,
+        effect: json!({ "toxic": { "stream": direction } }),
+        fate: Fate::Applied.as_str(),
+        why: None,
+        waited_us: None,
     }
 }
 

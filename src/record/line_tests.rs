@@ -66,6 +66,7 @@ fn full() -> Record {
             WaitTime::Once(Duration::from_millis(300)),
             Fate::Applied,
         )],
+        toxics: Vec::new(),
         origin: Origin::Upstream,
         outcome: Outcome::Ok,
         status: Some(200),

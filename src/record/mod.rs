@@ -31,6 +31,7 @@ use crate::effect::{Fate, Planned};
 use crate::error::Origin;
 use crate::model::Admission;
 use crate::rule::Verdict;
+use crate::toxic::Placed;
 
 pub use crate::histogram::{Bounds, Histogram};
 pub use audit::AuditStats;
@@ -71,6 +72,9 @@ pub struct Record {
     pub verdicts: Vec<Verdict>,
     pub admissions: Vec<Admission>,
     pub effects: Vec<EffectRecord>,
+    /// The toxics of the Toxiproxy API that acted, each once a direction.
+    #[serde(skip)]
+    pub toxics: Vec<Arc<Placed>>,
     pub origin: Origin,
     pub outcome: Outcome,
     /// The HTTP status that the client was sent, where it was sent one.
@@ -93,7 +97,9 @@ pub struct Record {
 impl Record {
     /// Whether a fault acted on the call, or would have but for a dry run.
     fn is_fired(&self) -> bool {
-        !self.effects.is_empty() || self.verdicts.iter().any(Verdict::would_fire)
+        !self.effects.is_empty()
+            || !self.toxics.is_empty()
+            || self.verdicts.iter().any(Verdict::would_fire)
     }
 }
 

@@ -77,6 +77,20 @@ impl Calls {
         self.0.iter().flatten().sum()
     }
 
+    /// Calls that ended by a fault become calls that the sidecar itself rejected.
+    pub(crate) fn reject_injected(&mut self) {
+        let mut injected = 0;
+        for (outcome, row) in self.0.iter_mut().enumerate() {
+            for (origin, count) in row.iter_mut().enumerate() {
+                if outcome == Outcome::InjectedFault as usize || origin == Origin::Injected as usize
+                {
+                    injected += std::mem::take(count);
+                }
+            }
+        }
+        self.0[Outcome::Rejected as usize][Origin::Proxy as usize] += injected;
+    }
+
     pub(crate) fn fold(&mut self, cells: &[[AtomicU64; Origin::ALL.len()]; Outcome::ALL.len()]) {
         for (sum, cell) in self.0.iter_mut().flatten().zip(cells.iter().flatten()) {
             *sum += cell.load(Ordering::Relaxed);

@@ -37,6 +37,7 @@ fn record(id: u64) -> Record {
         verdicts: Vec::new(),
         admissions: Vec::new(),
         effects: Vec::new(),
+        toxics: Vec::new(),
         origin: Origin::Upstream,
         outcome: Outcome::Ok,
         status: None,

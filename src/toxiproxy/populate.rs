@@ -91,6 +91,8 @@ impl Api {
         if existing.listen == resolved(&input.listen)? && existing.upstream == input.upstream {
             return Ok(existing);
         }
+        // What may not be there must not take the place of what is.
+        self.check(&input.listen, &input.upstream)?;
         self.handle().delete_proxy(&existing.name)?;
         let replaced = self.create(input);
         if replaced.is_err() {

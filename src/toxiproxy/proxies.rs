@@ -166,12 +166,17 @@ impl Api {
     }
 
     /// Whether the configuration allows a proxy between these.
-    fn check(&self, listen: &str, upstream: &str) -> Result<(), ApiError> {
+    pub(super) fn check(&self, listen: &str, upstream: &str) -> Result<(), ApiError> {
         let settings: &ToxiproxySettings = self.settings();
         let refused = |text: String| Err(ApiError::new(StatusCode::FORBIDDEN, text));
         if !settings.allows(upstream) {
             return refused(format!(
                 "upstream {upstream} is not in allow_upstreams of [toxiproxy]"
+            ));
+        }
+        if self.handle().leads_to_itself(upstream) {
+            return refused(format!(
+                "upstream {upstream} is where hormesis itself takes orders: no proxy leads there"
             ));
         }
         // What is no address is told later, and bound never.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::ignore;
 use crate::io::{Socket, Stream, ask_when_silent};
 use crate::tls::{self, ClientTls};
-use crate::upstream::{Endpoint, Resolver, UpstreamSpec};
+use crate::upstream::{Endpoint, OffLimits, Resolver, UpstreamSpec};
 
 /// Why an upstream could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ pub async fn connect(
 ) -> Result<Connected, ConnectError> {
     let within = spec.connect_timeout;
     let by = Instant::now() + within;
-    let dialled = timeout_at(by, attempt(endpoint, resolver, within)).await;
+    let dialled = timeout_at(by, attempt(spec, endpoint, resolver)).await;
     let Ok(dialled) = dialled else {
         let endpoint = endpoint.authority();
         return Err(ConnectError::Timeout { endpoint, within });
@@ -137,9 +137,9 @@ async fn secure(
 }
 
 async fn attempt(
+    spec: &UpstreamSpec,
     endpoint: &Endpoint,
     resolver: &Resolver,
-    within: Duration,
 ) -> Result<(Socket, Option<SocketAddr>), ConnectError> {
     let failed = |source| ConnectError::Failed {
         endpoint: endpoint.authority(),
@@ -156,11 +156,11 @@ async fn attempt(
                 source,
             };
             let addresses = resolver.addresses(host, *port).await.map_err(unresolved)?;
-            let dialled = match dial(&addresses, within).await {
+            let dialled = match dial(&addresses, spec.connect_timeout, &spec.off_limits).await {
                 Ok(dialled) => Ok(dialled),
                 // It may have come back elsewhere.
                 Err(error) => match resolver.others(host, *port, &addresses).await {
-                    Some(others) => dial(&others, within).await,
+                    Some(others) => dial(&others, spec.connect_timeout, &spec.off_limits).await,
                     None => Err(error),
                 },
             };
@@ -171,10 +171,21 @@ async fn attempt(
 }
 
 /// Tries addresses in turn. One that swallows what is sent to it leaves time for the others.
-async fn dial(addresses: &[SocketAddr], within: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+async fn dial(
+    addresses: &[SocketAddr],
+    within: Duration,
+    off_limits: &OffLimits,
+) -> io::Result<(TcpStream, SocketAddr)> {
     let mut last: Option<io::Error> = None;
     let share = within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     for &address in addresses {
+        if off_limits.covers(address) {
+            last = Some(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the sidecar itself takes orders there",
+            ));
+            continue;
+        }
         let connecting = TcpStream::connect(address);
         let connected = if addresses.len() == 1 {
             connecting.await
@@ -219,7 +230,9 @@ mod tests {
     async fn an_upstream_that_vanishes_is_asked_after() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (stream, _) = dial(&[address], Duration::from_secs(5)).await.unwrap();
+        let nowhere = OffLimits::default();
+        let dialled = dial(&[address], Duration::from_secs(5), &nowhere).await;
+        let (stream, _) = dialled.unwrap();
         assert!(is_asked_after(&SockRef::from(&stream)));
     }
 

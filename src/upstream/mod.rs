@@ -2,6 +2,7 @@
 
 mod connect;
 mod http2;
+mod off_limits;
 mod pool;
 mod resolve;
 
@@ -13,6 +14,7 @@ use crate::tls::ClientTls;
 
 pub use connect::{ConnectError, Connected, connect};
 pub use http2::{h2_reason, is_unprocessed, unsayable};
+pub use off_limits::OffLimits;
 pub use pool::{Connection, Pool};
 pub use resolve::Resolver;
 
@@ -29,6 +31,8 @@ pub struct UpstreamSpec {
     /// How long a pooled connection may be idle.
     pub idle_timeout: Duration,
     pub max_age: Duration,
+    /// What its endpoints lead to all the same is not dialled.
+    pub off_limits: OffLimits,
 }
 
 /// The HTTP that an upstream speaks.

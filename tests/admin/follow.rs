@@ -45,6 +45,7 @@ fn record(number: u64, listener: &str, outcome: Outcome) -> Record {
         }],
         admissions: Vec::new(),
         effects: Vec::new(),
+        toxics: Vec::new(),
         origin: Origin::Upstream,
         outcome,
         status: None,

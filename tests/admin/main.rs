@@ -329,10 +329,33 @@ fn the_health_listener_tells_health_and_nothing_of_faults() {
     let probe = "Host: 10.1.2.3:9902";
     assert_eq!(ask("GET /healthz", probe).status, 200);
     assert_eq!(ask("GET /readyz", probe).json()["status"], "ready");
+    // After an injected abort, and halted: neither is told.
+    let slot = served
+        .handle
+        .counters()
+        .worker()
+        .slot(&"chat".into(), "tcp");
+    slot.call_started();
+    let (outcome, origin) = (Outcome::InjectedFault, Origin::Injected);
+    slot.call_ended(outcome, origin, Duration::from_millis(4), None);
+    served.handle.halt("too hot").unwrap();
     let metrics = ask("GET /metrics", probe);
-    assert!(metrics.body.contains("\nhormesis_halted 0\n"));
-    assert!(!metrics.body.contains("rule"), "{metrics:?}");
-    assert!(served.get("/metrics").body.contains("hormesis_rule_armed"));
+    for told in samples(&metrics.body) {
+        let (name, labels, _) = &told;
+        assert!(
+            !name.contains("halted") && !name.contains("rule"),
+            "{told:?}"
+        );
+        assert!(
+            !labels.contains("rule") && !labels.contains("injected"),
+            "{told:?}"
+        );
+    }
+    let rejected = r#"hormesis_calls_total{listener="chat",protocol="tcp",outcome="rejected",origin="proxy"} 1"#;
+    assert!(metrics.body.contains(rejected), "{metrics:?}");
+    let all = served.get("/metrics").body;
+    assert!(all.contains("hormesis_rule_armed") && all.contains("\nhormesis_halted 1\n"));
+    served.handle.resume().unwrap();
     for line in ["GET /status", "POST /halt", "POST /resume"] {
         ask(line, probe).refused(404);
     }

@@ -139,10 +139,12 @@ def test_it_reads_well(terminal, busy, columns, rows, tmp_path):
 def test_h_halts_and_shows_it_at_once(terminal, busy):
     screen = terminal(busy, 80, 24)
     screen.type("?")
-    screen.wait("hormesis resume", "every fault ends at once")
+    screen.wait("hormesis resume", "y confirms")
     screen.type("?")
     screen.wait("errors by origin")
     screen.type("h")
+    screen.wait("halt every fault?")
+    screen.type("y")
     shown = screen.wait("HALTED", "h in hormesis top")
     assert shown.splitlines()[1].strip().startswith("HALTED"), shown
     assert busy.get("/status").body and b"h in hormesis top" in busy.get("/status").body

@@ -144,6 +144,16 @@ def test_an_injected_error_is_an_error_of_the_span_and_says_whose(sidecar, upstr
     assert "traceparent" not in seen_upstream(upstream, "/untouched")
 
 
+def test_a_new_trace_takes_nothing_over_of_another(sidecar, upstream, collector):
+    it = sidecar(ABORT, upstream=upstream.port, top=traces(collector, "all"))
+    broken = [("Traceparent", "00-zz-1-01"), ("Tracestate", "vendor=1")]
+    assert it.call("GET", "/own", fields=broken).status == 200
+    [span] = collector.wait(1)
+    headers = seen_upstream(upstream, "/own")
+    assert headers["traceparent"].split("-")[1] == span.trace_id.hex()
+    assert "tracestate" not in headers
+
+
 def test_a_caller_that_does_not_sample_passes_unchanged(sidecar, upstream, collector):
     it = sidecar(ABORT, upstream=upstream.port, top=traces(collector, "all"))
     _, fields = injected_headers(TracerProvider(sampler=ALWAYS_OFF))

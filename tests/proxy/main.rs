@@ -34,6 +34,7 @@ mod tcp;
 mod tcp_faults;
 mod tls;
 mod tls_settings;
+mod toxic_counts;
 mod toxic_proxies;
 mod toxics;
 mod trailers;

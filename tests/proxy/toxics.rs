@@ -107,7 +107,7 @@ fn latency_acts_on_an_open_connection_and_its_removal_lets_go_at_once() {
     client.quiet(SHORT);
     proxied.remove("latency");
     assert_eq!(client.take(2), b"12");
-    assert_eq!(proxied.applied("redis/latency", "latency"), 1);
+    assert_eq!(proxied.applied("latency"), 1);
 }
 
 #[test]

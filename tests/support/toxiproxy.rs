@@ -95,11 +95,11 @@ impl Proxied {
         handle.update_proxy("redis", None, None, Some(enabled))
     }
 
-    /// What was counted of a toxic.
-    pub(crate) fn applied(&self, rule: &str, fault: &str) -> u64 {
+    /// What was counted of the toxics of a kind.
+    pub(crate) fn applied(&self, kind: &str) -> u64 {
         let totals = self.sidecar.handle.counters().totals();
         let faults = totals.faults.iter();
-        let found = faults.filter(|it| &*it.rule == rule && it.fault == fault);
+        let found = faults.filter(|it| &*it.rule == "toxiproxy" && it.fault == kind);
         found
             .flat_map(|it| it.results().collect::<Vec<_>>())
             .filter(|(result, _)| *result == "applied")

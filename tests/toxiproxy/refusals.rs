@@ -1,6 +1,7 @@
 //! Where hormesis differs: what would crash or open Toxiproxy is refused, and beside the sidecar
 //! its configuration says what proxies may be.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
@@ -112,6 +113,78 @@ allow_upstreams = ["{allowed}"]
     );
     assert_eq!(populated.status, 403, "{populated:?}");
     assert_eq!(server.get("/proxies/d").status, 404);
+    // What is refused takes nothing away.
+    let before = server.get("/proxies/a").json();
+    let populated = server.post(
+        "/populate",
+        r#"[{"name":"a","listen":"127.0.0.1:0","upstream":"10.0.0.1:80"}]"#,
+    );
+    assert_eq!(populated.status, 403, "{populated:?}");
+    assert_eq!(server.get("/proxies/a").json(), before);
+}
+
+#[test]
+fn no_proxy_leads_to_where_the_sidecar_takes_orders() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hormesis.toml");
+    let config = r#"
+state_dir = "STATE"
+[admin]
+bind = "127.0.0.1:0"
+[health]
+bind = "0.0.0.0:0"
+[toxiproxy]
+bind = "127.0.0.1:0"
+allow_upstreams = ["*"]
+"#;
+    let state = folder.path().join("state");
+    let config = config.replace("STATE", state.to_str().unwrap());
+    std::fs::write(&file, config).unwrap();
+    let server = Server::start(&["run", "--log-json", file.to_str().unwrap()]);
+    let port_of = |said: &str| {
+        let address = server.logged_address(said);
+        address.rsplit_once(':').unwrap().1.to_owned()
+    };
+    let own = [
+        port_of("admin listening"),
+        port_of("health listening"),
+        port_of("Toxiproxy API listening"),
+    ];
+    let create = |name: &str, upstream: &str| {
+        let body = serde_json::json!({"name": name, "upstream": upstream});
+        server.post("/proxies", &body.to_string())
+    };
+    for port in &own {
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "",
+            "0.0.0.0",
+            "[::ffff:127.0.0.1]",
+        ] {
+            let answer = create("c", &format!("{host}:{port}"));
+            assert_eq!(answer.status, 403, "{answer:?}");
+            assert!(answer.body.contains("takes orders"), "{answer:?}");
+        }
+    }
+    let admin = &own[0];
+    assert_eq!(create("a", "127.0.0.1:1").status, 201);
+    let moved = format!(r#"{{"upstream":"127.0.0.1:{admin}"}}"#);
+    assert_eq!(server.post("/proxies/a", &moved).status, 403);
+    // A name says where it leads only when it is resolved: this is 127.0.0.1 to every resolver.
+    let made = create("named", &format!("127.1:{admin}"));
+    assert_eq!(made.status, 201, "{made:?}");
+    let listen = made.json()["listen"].as_str().unwrap().to_owned();
+    let mut client = TcpStream::connect(listen).unwrap();
+    let asked = client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut got = Vec::new();
+    // Closed or reset, as it comes; nothing is answered.
+    let read = asked.and_then(|()| client.read_to_end(&mut got));
+    assert!(
+        got.is_empty(),
+        "{read:?}: {}",
+        String::from_utf8_lossy(&got)
+    );
 }
 
 #[test]

@@ -100,6 +100,17 @@ impl Server {
         }
     }
 
+    /// The address in the line of its log that says this.
+    pub(crate) fn logged_address(&self, said: &str) -> String {
+        self.wait_for_log(said);
+        let log = self.log.lock().unwrap().clone();
+        let lines = log
+            .lines()
+            .map(|it| serde_json::from_str::<Value>(it).unwrap_or_default());
+        let line = lines.into_iter().find(|it| it["message"] == said);
+        line.unwrap()["address"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[], "")
     }

@@ -5,6 +5,7 @@ mod address;
 mod connect;
 mod events;
 mod line;
+mod token;
 pub mod told;
 
 use std::time::Duration;
@@ -18,8 +19,10 @@ use tokio::time::timeout;
 
 pub use address::{Address, AddressError};
 pub use events::{Event, Events};
+pub use token::FindToken;
 
 use line::Line;
+use token::Token;
 
 use crate::tls::ClientTls;
 
@@ -31,7 +34,7 @@ const MOST_BYTES: usize = 64 << 20;
 pub struct Client {
     address: Address,
     tls: Option<ClientTls>,
-    token: Option<HeaderValue>,
+    token: Token,
     /// How long an answer may take, the connection included.
     patience: Duration,
 }
@@ -81,6 +84,9 @@ pub struct RefusedProblem {
     pub at: Option<String>,
 }
 
+/// The head of an answer, and the line that it comes on.
+type Begun = (Line, http::Response<hyper::body::Incoming>);
+
 /// A whole answer, whatever it says.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -93,7 +99,7 @@ impl Client {
         Self {
             address,
             tls: None,
-            token: None,
+            token: Token::default(),
             patience,
         }
     }
@@ -105,15 +111,30 @@ impl Client {
         self
     }
 
-    /// Shows a token with every request.
+    /// Shows a token with every request; `from` says where it is from, for messages.
     ///
     /// # Errors
     /// Where the token has characters that no header can carry.
-    pub fn with_token(mut self, token: &str) -> Result<Self, header::InvalidHeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
-        value.set_sensitive(true);
-        self.token = Some(value);
+    pub fn with_token(
+        mut self,
+        token: &str,
+        from: impl Into<String>,
+    ) -> Result<Self, header::InvalidHeaderValue> {
+        self.token = Token::named(token, from.into())?;
         Ok(self)
+    }
+
+    /// Shows the token that is found where the sidecar leaves it. It is looked for again when it is
+    /// refused; what may need none is asked without it then.
+    #[must_use]
+    pub fn with_found_token(mut self, find: FindToken) -> Self {
+        self.token = Token::found(find);
+        self
+    }
+
+    /// Where the token is from that was named and refused, where a halt was done without it.
+    pub fn left_token_out(&self) -> Option<&str> {
+        self.token.left_out()
     }
 
     pub fn address(&self) -> &Address {
@@ -188,11 +209,7 @@ impl Client {
     pub async fn events(&self, path: &str) -> Result<Events, ClientError> {
         let request = self.request(Method::GET, path, None)?;
         let opened = async {
-            let mut line = self.open().await?;
-            let response = line
-                .send(request)
-                .await
-                .map_err(|error| self.foreign(error))?;
+            let (mut line, response) = self.begin(request).await?;
             if response.status().is_success() {
                 return Ok(Events::new(line, response.into_body()));
             }
@@ -224,9 +241,6 @@ impl Client {
             .uri(path)
             .header(header::HOST, self.address.host())
             .header(header::CONNECTION, "close");
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, token);
-        }
         let bytes = match body {
             Some(body) => {
                 request = request.header(header::CONTENT_TYPE, "application/json");
@@ -241,14 +255,50 @@ impl Client {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
         self.in_time(async {
-            let mut line = self.open().await?;
-            let response = line
-                .send(request)
-                .await
-                .map_err(|error| self.foreign(error))?;
+            let (mut line, response) = self.begin(request).await?;
             self.collect(&mut line, response).await
         })
         .await
+    }
+
+    /// Sends a request until its token is not refused, or there is no other way.
+    async fn begin(&self, request: Request<Full<Bytes>>) -> Result<Begun, ClientError> {
+        let shown = self.token.shown();
+        let refused = self.send(&request, shown.as_ref()).await?;
+        if refused.1.status() != StatusCode::UNAUTHORIZED {
+            return Ok(refused);
+        }
+        if let Some(other) = self.token.other_than(shown.as_ref()) {
+            let begun = self.send(&request, Some(&other)).await?;
+            if begun.1.status() != StatusCode::UNAUTHORIZED {
+                self.token.show(Some(other));
+                return Ok(begun);
+            }
+        }
+        if shown.is_some() && self.token.may_be_left_out(&request) {
+            let begun = self.send(&request, None).await?;
+            if begun.1.status() != StatusCode::UNAUTHORIZED {
+                self.token.leave_out();
+                return Ok(begun);
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn send(
+        &self,
+        request: &Request<Full<Bytes>>,
+        token: Option<&HeaderValue>,
+    ) -> Result<Begun, ClientError> {
+        let mut request = request.clone();
+        if let Some(token) = token {
+            let headers = request.headers_mut();
+            headers.insert(header::AUTHORIZATION, token.clone());
+        }
+        let mut line = self.open().await?;
+        let sent = line.send(request).await;
+        let response = sent.map_err(|error| self.foreign(error))?;
+        Ok((line, response))
     }
 
     async fn open(&self) -> Result<Line, ClientError> {
@@ -306,9 +356,13 @@ impl Client {
         }
         let told = serde_json::from_slice::<Told>(&answer.body)
             .map_err(|_| self.foreign(format!("it answers with status {}", answer.status)))?;
+        let named = self.token.name();
+        let named = named.filter(|_| answer.status == StatusCode::UNAUTHORIZED);
         Err(ClientError::Refused(Refused {
             status: answer.status,
-            error: told.error,
+            error: named.map_or(told.error, |from| {
+                format!("the token in {from} is not a right one")
+            }),
             help: told.help,
             problems: told.problems,
         }))

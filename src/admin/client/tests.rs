@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -29,7 +31,7 @@ async fn an_answer_that_says_no_is_told_with_its_help() {
         false,
     )
     .await;
-    let client = client.with_token("secret").unwrap();
+    let client = client.with_token("secret", "a file").unwrap();
     let body = serde_json::json!({"a": 1});
     let asked = client.post::<Value>("/halt", Some(&body));
     let (answer, request) = tokio::join!(asked, served);
@@ -96,6 +98,84 @@ async fn events_come_as_they_are_sent_and_end_with_the_stream() {
     };
     let (data, _) = tokio::join!(asked, served);
     assert_eq!(data, ["1", "2"]);
+}
+
+/// Answers every request: 401 to a token other than `right`, and to none where one is `needed`.
+/// Tells the tokens that were shown, in order.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no worker here: it ends with the test"
+)]
+async fn keeper(right: &'static str, needed: bool) -> (Address, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().into();
+    let shown: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&shown);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let read = stream.read(&mut head).await.unwrap();
+            let head = String::from_utf8(head[..read].to_vec()).unwrap();
+            let token = head
+                .split_once("Bearer ")
+                .map_or("", |(_, rest)| rest.lines().next().unwrap_or_default());
+            seen.lock().unwrap().push(token.to_owned());
+            let fine = token == right || (token.is_empty() && !needed);
+            let answer = if fine {
+                "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}"
+            } else {
+                "HTTP/1.1 401 Unauthorized\r\nconnection: close\r\n\r\n{\"error\":\"the token is not a right one\",\"help\":null}"
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (address, shown)
+}
+
+#[tokio::test]
+async fn a_found_token_that_is_stale_is_looked_for_again() {
+    let (address, shown) = keeper("new", true).await;
+    let found = Arc::new(Mutex::new("old"));
+    let find = Arc::clone(&found);
+    let client = Client::new(address, Duration::from_secs(20));
+    let client =
+        client.with_found_token(Arc::new(move || Some((*find.lock().unwrap()).to_owned())));
+    // Another start of the sidecar has left another one.
+    *found.lock().unwrap() = "new";
+    for _ in 0..2 {
+        client.get::<Value>("/status").await.unwrap();
+    }
+    assert_eq!(*shown.lock().unwrap(), ["old", "new", "new"]);
+}
+
+#[tokio::test]
+async fn what_needs_no_token_is_had_without_a_stale_one() {
+    let (address, shown) = keeper("right", false).await;
+    let client = Client::new(address, Duration::from_secs(20));
+    let client = client.with_found_token(Arc::new(|| Some("old".to_owned())));
+    client.get::<Value>("/status").await.unwrap();
+    client.post::<Value>("/halt", None).await.unwrap();
+    assert_eq!(*shown.lock().unwrap(), ["old", "", ""]);
+    // Not so what changes anything.
+    let client = Client::new(client.address().clone(), Duration::from_secs(20));
+    let client = client.with_found_token(Arc::new(|| Some("old".to_owned())));
+    let refused = client.post::<Value>("/resume", None).await.unwrap_err();
+    assert_eq!(refused.status(), Some(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn a_named_token_that_is_wrong_is_said_to_be_and_halts_all_the_same() {
+    let (address, shown) = keeper("right", false).await;
+    let client = Client::new(address, Duration::from_secs(20));
+    let client = client.with_token("wrong", "ops.token").unwrap();
+    let refused = client.get::<Value>("/status").await.unwrap_err();
+    let told = "the token in ops.token is not a right one";
+    assert_eq!(refused.to_string(), told);
+    assert_eq!(client.left_token_out(), None);
+    client.post::<Value>("/halt", None).await.unwrap();
+    assert_eq!(client.left_token_out(), Some("ops.token"));
+    assert_eq!(*shown.lock().unwrap(), ["wrong", "wrong", ""]);
 }
 
 #[tokio::test]

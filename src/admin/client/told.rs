@@ -22,6 +22,8 @@ pub struct Status {
     /// Those that halt everything. Earlier versions did not tell them.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    #[serde(default)]
+    pub toxics: Vec<Toxic>,
     pub calls: Vec<CallFigures>,
     pub decisions: Decisions,
     pub energy: Option<Energy>,
@@ -38,6 +40,17 @@ pub struct Condition {
     /// So many calls were looked at.
     pub of: u64,
     pub breached: Option<bool>,
+}
+
+/// A toxic of a proxy of the Toxiproxy API.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Toxic {
+    pub proxy: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub stream: String,
+    pub toxicity: f32,
 }
 
 /// Why and since when no fault acts.

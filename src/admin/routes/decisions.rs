@@ -37,13 +37,14 @@ const TOGETHER: usize = 64;
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecisionFilter {
-    /// A rule that hit the call, or would have but for a limit, a schedule, a dry run or a halt.
+    /// A rule that hit the call, or would have but for a limit, a schedule, a dry run or a halt; or
+    /// a toxic that acted, as PROXY/TOXIC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// The listener that the call came by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<String>,
-    /// The kind of a fault that was planned for the call.
+    /// The kind of a fault that was planned for the call, or of a toxic that acted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     /// How the call ended.
@@ -61,8 +62,12 @@ impl DecisionFilter {
         let hit = |rule: &str| {
             let mut verdicts = record.verdicts.iter();
             verdicts.any(|it| &*it.token.rule == rule && !matches!(it.kind, VerdictKind::Missed))
+                || record.toxics.iter().any(|it| &*it.rule == rule)
         };
-        let planned = |fault: &str| record.effects.iter().any(|it| it.planned.fault == fault);
+        let planned = |fault: &str| {
+            record.effects.iter().any(|it| it.planned.fault == fault)
+                || record.toxics.iter().any(|it| it.toxic.kind.name() == fault)
+        };
         self.rule.as_deref().is_none_or(hit)
             && self
                 .listener

@@ -11,6 +11,7 @@ use crate::cli::UsageError;
 
 use crate::error::{Origin, nearest};
 use crate::fault;
+use crate::toxic::ToxicKind;
 
 /// `KEY=VALUE`.
 #[derive(Clone, Debug)]
@@ -31,7 +32,8 @@ impl FromStr for Condition {
         let key = pick("filter", key, &KEYS)?;
         let value = match key {
             "fault" => {
-                let kinds: Vec<_> = fault::registry().iter().map(|it| it.name).collect();
+                let faults = fault::registry().iter().map(|it| it.name);
+                let kinds: Vec<_> = faults.chain(ToxicKind::NAMES).collect();
                 pick("fault", value, &kinds)?
             }
             "outcome" => pick("outcome", value, &Outcome::ALL.map(Outcome::as_str))?,
@@ -89,7 +91,8 @@ impl Filter {
     /// Whether a line of the log is wanted.
     pub(super) fn holds(&self, line: &Value) -> bool {
         self.0.iter().all(|Condition { key, value }| match *key {
-            "rule" => any(line, "rules", "rule", value),
+            // A toxic is no rule of the call's; what it did is told.
+            "rule" => any(line, "rules", "rule", value) || any(line, "effects", "rule", value),
             "fault" => any(line, "effects", "fault", value),
             key => line[key].as_str() == Some(value.as_str()),
         })
@@ -128,6 +131,12 @@ mod tests {
         assert!(!filter(&["rule=other"]).holds(&line));
         assert!(!filter(&["rule=slow", "origin=injected"]).holds(&line));
         assert!(!filter(&["fault=abort"]).holds(&line));
+        let line = json!({
+            "rules": [],
+            "effects": [{ "rule": "redis/slow", "fault": "latency", "fate": "applied" }],
+        });
+        assert!(filter(&["rule=redis/slow", "fault=latency"]).holds(&line));
+        assert!(!filter(&["fault=bandwidth"]).holds(&line));
     }
 
     #[test]

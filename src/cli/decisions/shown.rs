@@ -68,6 +68,12 @@ fn rules(line: &Value) -> Vec<String> {
             _ => {}
         }
     }
+    // Toxics are nobody's rules.
+    let toxics = list("effects").filter(|it| !it["effect"]["toxic"].is_null());
+    told.extend(toxics.map(|it| {
+        let name = it["rule"].as_str().unwrap_or_default();
+        format!("{name}: {}", effect(it))
+    }));
     told
 }
 

@@ -4,6 +4,7 @@ mod charts;
 mod tables;
 
 use ratatui::Frame;
+use ratatui::buffer::Cell;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span};
@@ -25,11 +26,14 @@ pub(super) struct Picture<'a> {
     pub(super) view: &'a View,
     pub(super) address: String,
     pub(super) help: bool,
+    /// Whether to halt is asked.
+    pub(super) asks: bool,
+    pub(super) has_color: bool,
     pub(super) notice: Option<String>,
 }
 
 const HELP: &[&str] = &[
-    "keys   h  halt: every fault ends at once, none begins until `hormesis resume`",
+    "keys   h  halt, if y confirms it: no fault acts until `hormesis resume`",
     "       ?  this page, and back        q  quit; faults stay as they are",
     "",
     "calls/s, p50 … p99, errors, injected: over the last 10 s",
@@ -43,6 +47,13 @@ const HELP: &[&str] = &[
 
 impl Picture<'_> {
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
+        self.paint(frame);
+        if !self.has_color {
+            frame.buffer_mut().content.iter_mut().for_each(bleach);
+        }
+    }
+
+    fn paint(&self, frame: &mut Frame<'_>) {
         let area = frame.area();
         if area.width < LEAST.0 || area.height < LEAST.1 {
             let told = format!("top needs {}×{} characters", LEAST.0, LEAST.1);
@@ -85,7 +96,7 @@ impl Picture<'_> {
         frame.render_widget(self.header(), header);
         frame.render_widget(Paragraph::new(alarms), alarm);
         frame.render_widget(tables::listeners(self.view), calls);
-        frame.render_widget(footer_line(), footer);
+        frame.render_widget(footer_line(self.asks), footer);
         if self.help {
             let whole = join(middle, rules);
             let lines: Vec<Line<'_>> = HELP.iter().map(|it| Line::raw(*it)).collect();
@@ -149,8 +160,25 @@ fn upper_first(text: &str) -> String {
     }
 }
 
-fn footer_line() -> Line<'static> {
+/// Takes the colours; what stood out by its ground stands out all the same.
+fn bleach(cell: &mut Cell) {
+    if cell.bg != Color::Reset {
+        cell.modifier.insert(Modifier::REVERSED);
+    }
+    (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
+}
+
+fn footer_line(asks: bool) -> Line<'static> {
     let key = |key: &'static str| Span::raw(key).bold();
+    if asks {
+        return Line::from(vec![
+            Span::raw(" halt every fault?   "),
+            key("y"),
+            Span::raw(" yes   "),
+            key("n"),
+            Span::raw(" no"),
+        ]);
+    }
     Line::from(vec![
         key(" q"),
         Span::raw(" quit   "),

@@ -25,7 +25,7 @@ use crate::units::Span;
 /// Shows a running sidecar on one screen, live: rates, latency, errors by origin, rules, joules.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Keys: h halts every fault at once, ? explains the screen, q ends top.\n\
+    after_help = "Keys: h, then y, halts every fault at once; ? explains the screen, q ends top.\n\
                   With --json: a line of JSON a look, without end; `| head -1` for one."
 )]
 pub(super) struct TopArguments {
@@ -62,6 +62,8 @@ pub(super) fn run(arguments: &TopArguments, console: &Console) -> anyhow::Result
                 client,
                 history,
                 help: false,
+                asks: false,
+                has_color: console.has_color(),
                 notice: None,
                 silent: None,
             };
@@ -98,6 +100,9 @@ struct Top {
     client: Client,
     history: History,
     help: bool,
+    /// Whether to halt is asked.
+    asks: bool,
+    has_color: bool,
     /// What is to be said, and when it was.
     notice: Option<(String, Instant)>,
     /// Since when nothing answers, and why.
@@ -128,15 +133,24 @@ impl Top {
                     None => continue,
                     Some(Asked::Quit) => return Ok(Exit::Fine.into()),
                     Some(Asked::Interrupt) => return Ok(130.into()),
-                    Some(Asked::Halt) => {
-                        self.halt().await;
-                        self.look().await;
-                    }
-                    Some(Asked::Help) => self.help = !self.help,
-                    Some(Asked::Redraw) => {}
+                    Some(key) => self.heed(key).await,
                 },
             }
             self.draw(&mut screen)?;
+        }
+    }
+
+    /// Does what a key asks for. A halt is asked about once: `h` is help in many programs.
+    async fn heed(&mut self, key: Asked) {
+        let asked = std::mem::replace(&mut self.asks, key == Asked::Halt);
+        match key {
+            Asked::Yes if asked => {
+                self.halt().await;
+                self.look().await;
+            }
+            Asked::Help => self.help = !self.help,
+            Asked::Redraw => self.asks = asked,
+            Asked::Halt | Asked::Yes | Asked::Other | Asked::Quit | Asked::Interrupt => {}
         }
     }
 
@@ -184,6 +198,8 @@ impl Top {
             view: &view,
             address: self.client.address().to_string(),
             help: self.help,
+            asks: self.asks,
+            has_color: self.has_color,
             notice,
         };
         screen.0.draw(|frame| picture.draw(frame))?;

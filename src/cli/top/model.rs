@@ -175,6 +175,8 @@ pub(super) struct View {
     pub(super) rules: Vec<RuleView>,
     /// What halts everything, with its value now.
     pub(super) conditions: Vec<Condition>,
+    /// `PROXY/TOXIC` of the Toxiproxy API.
+    pub(super) toxics: Vec<String>,
     pub(super) energy: Option<EnergyView>,
     #[serde(skip)]
     pub(super) lines: Vec<Point>,
@@ -260,6 +262,11 @@ impl View {
             errors: errors(span),
             rules: now.rules.iter().map(|it| rule(span, it)).collect(),
             conditions: status.conditions.clone(),
+            toxics: status
+                .toxics
+                .iter()
+                .map(|it| format!("{}/{}", it.proxy, it.name))
+                .collect(),
             energy: status.energy.as_ref().map(|it| energy(span, it)),
             lines,
         }

@@ -11,6 +11,10 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Halt,
+    /// What was asked is meant.
+    Yes,
+    /// A key without a meaning: no to what was asked.
+    Other,
     Help,
     /// Also Ctrl-C, which is a key while the terminal is ours.
     Quit,
@@ -45,8 +49,9 @@ impl Screen {
                         KeyCode::Char('c') if control => return Ok(Some(Asked::Interrupt)),
                         KeyCode::Char('q') => return Ok(Some(Asked::Quit)),
                         KeyCode::Char('h') => return Ok(Some(Asked::Halt)),
+                        KeyCode::Char('y') => return Ok(Some(Asked::Yes)),
                         KeyCode::Char('?') => Some(Asked::Help),
-                        _ => asked,
+                        _ => asked.or(Some(Asked::Other)),
                     }
                 }
                 Event::Resize(..) => asked.or(Some(Asked::Redraw)),

@@ -219,11 +219,17 @@ fn list(_: &Given, client: &Client, console: &Console) -> Outcome {
     let proxies = client
         .proxies()
         .map_err(failed("Failed to retrieve proxies"))?;
-    let mut page = Page::new();
+    let mut page = Page::new(console);
     if page.is_terminal {
-        page.text(&format!(
-            "{GREEN}Name\t\t\t{BLUE}Listen\t\t{YELLOW}Upstream\t\t{PURPLE}Enabled\t\t{RED}Toxics\n{NONE}"
-        ));
+        for (color, heading) in [
+            (GREEN, "Name\t\t\t"),
+            (BLUE, "Listen\t\t"),
+            (YELLOW, "Upstream\t\t"),
+            (PURPLE, "Enabled\t\t"),
+            (RED, "Toxics\n"),
+        ] {
+            page.color(color).text(heading);
+        }
         page.color(NONE).text(&"=".repeat(86)).text("\n");
         if proxies.is_empty() {
             page.color(RED).text("no proxies\n").color(NONE);
@@ -251,7 +257,7 @@ fn inspect(given: &Given, client: &Client, console: &Console) -> Outcome {
     let proxy = client
         .proxy(name)
         .map_err(failed(&format!("Failed to retrieve proxy {name}")))?;
-    let mut page = Page::new();
+    let mut page = Page::new(console);
     if !page.is_terminal {
         page.toxics(&proxy.toxics, "");
         return Ok(page.print(console)?);
@@ -307,7 +313,7 @@ fn toggle(given: &Given, client: &Client, console: &Console) -> Outcome {
         .save(&proxy)
         .map_err(failed(&format!("Failed to toggle proxy {name}")))?;
     let color = color_of(proxy.enabled);
-    let mut page = Page::new();
+    let mut page = Page::new(console);
     page.text("Proxy ").color(color).text(name).color(NONE);
     page.text(" is now ").color(color);
     page.text(word_for(proxy.enabled)).color(NONE).text("\n");
@@ -343,16 +349,26 @@ fn toxicity(given: &Given) -> Result<f32, Failure> {
         .ok_or_else(|| Failure::Told("toxicity should be a float between 0 and 1.".to_owned()))
 }
 
-/// `key=value` pairs; a whole number stays one.
+/// `key=value` pairs; a whole number is sent as one however it is written, as Go writes it.
 fn attributes(given: &Given) -> Map<String, Value> {
     let pairs = given.all("attribute").filter_map(|it| it.split_once('='));
     pairs
-        .map(|(key, text)| {
-            let number = text.parse::<i64>().map(Value::from);
-            let number = number.or_else(|_| text.parse::<f64>().map(Value::from));
-            (key.to_owned(), number.unwrap_or_else(|_| Value::from(text)))
-        })
+        .map(|(key, text)| (key.to_owned(), attribute(text)))
         .collect()
+}
+
+fn attribute(text: &str) -> Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return number.into();
+    }
+    let Ok(number) = text.parse::<f64>() else {
+        return text.into();
+    };
+    let whole = (number.fract() == 0.0).then(|| format!("{number:.0}").parse::<i64>());
+    match whole {
+        Some(Ok(whole)) => whole.into(),
+        _ => number.into(),
+    }
 }
 
 fn known(client: &Client, proxy: &str, what: &str) -> Outcome {
@@ -412,4 +428,24 @@ fn color_of(enabled: bool) -> &'static str {
 
 fn word_for(enabled: bool) -> &'static str {
     if enabled { "enabled" } else { "disabled" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_attributes_are_sent_as_go_marshals_them() {
+        for (text, sent) in [
+            ("500", "500"),
+            ("500.0", "500"),
+            ("1e3", "1000"),
+            ("-2.0", "-2"),
+            ("0.5", "0.5"),
+            ("1e30", "1e+30"),
+            ("fast", "\"fast\""),
+        ] {
+            assert_eq!(attribute(text).to_string(), sent, "{text}");
+        }
+    }
 }

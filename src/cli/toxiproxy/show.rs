@@ -19,17 +19,19 @@ pub(super) const NONE: &str = "\x1b[0m";
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) is_terminal: bool,
+    has_color: bool,
     text: String,
 }
 
 impl Page {
-    pub(super) fn new() -> Self {
-        Self::on(std::io::stdout().is_terminal())
+    pub(super) fn new(console: &Console) -> Self {
+        Self::on(std::io::stdout().is_terminal(), console.has_color())
     }
 
-    fn on(is_terminal: bool) -> Self {
+    fn on(is_terminal: bool, has_color: bool) -> Self {
         Self {
             is_terminal,
+            has_color,
             text: String::new(),
         }
     }
@@ -43,9 +45,9 @@ impl Page {
         self
     }
 
-    /// A colour, where there is a terminal to show it.
+    /// A colour, where there is a terminal to show it and nobody refuses it.
     pub(super) fn color(&mut self, color: &str) -> &mut Self {
-        if self.is_terminal {
+        if self.is_terminal && self.has_color {
             self.text.push_str(color);
         }
         self
@@ -148,11 +150,14 @@ mod tests {
 
     #[test]
     fn cells_are_filled_up_with_tabs_on_a_terminal_alone() {
-        let mut page = Page::on(false);
+        let mut page = Page::on(false, true);
         page.cell(BLUE, "a", 3);
         assert_eq!(page.text, "a\t");
-        let mut page = Page::on(true);
+        let mut page = Page::on(true, true);
         page.cell(BLUE, "127.0.0.1:1", 3);
         assert_eq!(page.text, "\x1b[34m127.0.0.1:1\x1b[0m\t\t");
+        let mut page = Page::on(true, false);
+        page.cell(BLUE, "127.0.0.1:1", 3);
+        assert_eq!(page.text, "127.0.0.1:1\t\t");
     }
 }

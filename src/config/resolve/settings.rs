@@ -238,6 +238,13 @@ fn toxiproxy(
             }
         }
     }
+    if config.expose && !located.node.has("allow_upstreams") {
+        problems.warning(
+            Some(located.node.place("expose")),
+            "whoever reaches the Toxiproxy API can make proxies to everything on this machine's loopback",
+            "write `allow_upstreams`: the services that proxies may lead to".to_owned(),
+        );
+    }
     match parse_toxiproxy(&config.bind, config.expose) {
         Ok(bind) => {
             let what = "the Toxiproxy API".to_owned();

@@ -8,7 +8,7 @@ use crate::config::document::{Document, Named};
 use crate::config::tree::Located;
 use crate::config::{Place, Problems, UpstreamConfig, UpstreamHttpConfig};
 use crate::energy::UpstreamSource;
-use crate::upstream::{Endpoint, HttpVersion, UpstreamSpec};
+use crate::upstream::{Endpoint, HttpVersion, OffLimits, UpstreamSpec};
 
 /// What is known of an upstream; `spec` where its table could be read.
 #[derive(Debug)]
@@ -83,6 +83,7 @@ fn upstream(
         connect_timeout: config.connect_timeout.get(),
         idle_timeout: config.idle_timeout.get(),
         max_age: config.max_age.get(),
+        off_limits: OffLimits::default(),
     });
     upstream
 }

@@ -5,6 +5,8 @@ use crate::http1::Request;
 use crate::proxy::call::{InFlight, Tracing};
 use crate::record::{Parent, TRACEPARENT};
 
+const TRACESTATE: &str = "tracestate";
+
 /// Reads what the caller says, where calls are traced at all. Two headers are as good as none
 /// (W3C Trace Context §3.2).
 pub(super) fn of_caller(call: &mut InFlight<'_>, head: &Request, buffer: &[u8]) {
@@ -35,6 +37,12 @@ pub(super) fn of_request(call: &mut InFlight<'_>, edits: &mut Vec<HeadEdit>) {
     }
     call.trace();
     if let Tracing::Span(context) = &call.tracing {
+        // What the caller said of another trace says nothing of this one (W3C Trace Context §3.3).
+        if context.parent.is_none() {
+            edits.push(HeadEdit::Remove {
+                name: TRACESTATE.into(),
+            });
+        }
         edits.push(HeadEdit::Set {
             name: TRACEPARENT.into(),
             value: context.header(),

@@ -33,6 +33,7 @@ use crate::proxy::toxic::chain::Drawn;
 use crate::proxy::toxic::link::{Link, Shared};
 use crate::proxy::toxic::stage::Came;
 use crate::proxy::worker::Worker;
+use crate::snapshot::TOXIPROXY;
 use crate::toxic::{Direction, Placed, ProxyRun};
 
 /// Serves one connection to its end.
@@ -59,10 +60,11 @@ pub(super) async fn serve(session: Session, run: ProxyRun) {
     let (timer, activity) = (&session.worker.timer, call.activity.clone());
     let passing = poll_fn(|context| pair.poll(context, &flow));
     let ended = metered(passing, || flow.get(), &activity, timer).await;
-    let intoxicated = pair.intoxicated;
+    let acted = std::mem::take(&mut pair.acted);
     drop(pair);
     (call.request_bytes, call.response_bytes) = flow.get();
-    call.intoxicated = intoxicated;
+    call.intoxicated = !acted.is_empty();
+    call.toxics = acted;
     match ended {
         Ended::Stopped => call.stopped(),
         Ended::Toxic(placed) => call.harmed(&placed),
@@ -86,6 +88,7 @@ enum Ended {
 impl InFlight<'_> {
     /// Whoever stops a proxy means its clients to see that.
     fn stopped(&mut self) {
+        self.intoxicated = true;
         self.reason = Some("the proxy was stopped".to_owned());
         self.conclude(Outcome::InjectedFault, Origin::Injected);
     }
@@ -111,7 +114,8 @@ struct Pair<'p> {
     seen: u64,
     client_closed: bool,
     upstream_closed: bool,
-    intoxicated: bool,
+    /// The toxics that did something.
+    acted: Vec<Arc<Placed>>,
     /// How the first side that ended did.
     ended: Option<Ended>,
 }
@@ -142,7 +146,7 @@ impl<'p> Pair<'p> {
             seen: worker.live.changes(),
             client_closed: false,
             upstream_closed: false,
-            intoxicated: false,
+            acted: Vec::new(),
             ended: None,
         };
         pair.refresh(Came::First);
@@ -233,10 +237,10 @@ impl<'p> Pair<'p> {
     fn count_acts(&mut self) {
         for link in [&mut self.forth, &mut self.back] {
             for placed in link.chain().take_acted() {
-                self.intoxicated = true;
                 let kind = placed.toxic.kind.name();
                 let counters = &self.worker.counters;
-                counters.fault(&placed.rule, kind, &Fate::Applied);
+                counters.fault(TOXIPROXY, kind, &Fate::Applied);
+                self.acted.push(placed);
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::METRICS;
+
 /// One alert.
 #[derive(Debug)]
 pub struct Alert {
@@ -78,8 +80,8 @@ pub static ALERTS: &[Alert] = &[
     },
     Alert {
         name: "HormesisRuleLeftArmed",
-        expression: "min_over_time(hormesis_rule_armed[1d]) == 1",
-        holds: "1h",
+        expression: "hormesis_rule_armed == 1",
+        holds: "1d",
         severity: "info",
         summary: "rule {{ $labels.rule }} has been armed for more than a day",
         description: "An experiment that nobody ended? `hormesis disarm {{ $labels.rule }}` ends it; a `ttl` does so by itself.",
@@ -102,10 +104,30 @@ pub static ALERTS: &[Alert] = &[
     },
 ];
 
-/// The alerts as a rule file of Prometheus.
+/// The alerts as a rule file of Prometheus: those that a scrape of `[health]` is enough for, and those
+/// that need one of the admin listener.
 pub fn alert_rules() -> String {
-    let mut text = String::from("groups:\n  - name: hormesis\n    rules:\n");
-    for alert in ALERTS {
+    let mut text = String::from("groups:\n");
+    for (group, needs_admin) in [("hormesis", false), ("hormesis-admin", true)] {
+        text.push_str("  - name: ");
+        text.push_str(group);
+        text.push_str("\n    rules:\n");
+        let alerts = ALERTS.iter().filter(|it| it.needs_admin() == needs_admin);
+        write_alerts(&mut text, alerts);
+    }
+    text
+}
+
+impl Alert {
+    /// Whether it asks for what `[health]` does not tell.
+    fn needs_admin(&self) -> bool {
+        let mut metrics = METRICS.iter().filter(|it| it.tells_of_faults());
+        metrics.any(|it| self.expression.contains(it.name))
+    }
+}
+
+fn write_alerts<'a>(text: &mut String, alerts: impl Iterator<Item = &'a Alert>) {
+    for alert in alerts {
         // Writing to a string does not fail. JSON strings are YAML strings.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let written = write!(
@@ -120,7 +142,6 @@ pub fn alert_rules() -> String {
         );
         debug_assert!(written.is_ok());
     }
-    text
 }
 
 #[cfg(test)]
@@ -135,5 +156,17 @@ mod tests {
             assert!(check(alert.expression).unwrap() > 0, "{}", alert.name);
             assert!(["info", "warning", "critical"].contains(&alert.severity));
         }
+    }
+
+    #[test]
+    fn alerts_on_rules_are_in_the_group_that_needs_the_admin_listener() {
+        let text = alert_rules();
+        let (open, admin) = text.split_once("  - name: hormesis-admin\n").unwrap();
+        for name in ["Halted", "RuleLeftArmed", "RulePanicked"] {
+            let alert = format!("- alert: Hormesis{name}\n");
+            assert!(admin.contains(&alert) && !open.contains(&alert), "{text}");
+        }
+        assert_eq!(admin.matches("- alert:").count(), 3);
+        assert_eq!(text.matches("- alert:").count(), ALERTS.len());
     }
 }

@@ -58,7 +58,9 @@ pub(super) static METRICS: &[Metric] = &[
                     ("listener", &class.listener),
                     ("rule", &class.rule),
                 ];
-                samples.counter(&labels, &class.energy.joules())?;
+                // The rule stands last.
+                let told = labels.len() - usize::from(scrape.without_faults);
+                samples.counter(&labels[..told], &class.energy.joules())?;
             }
             Ok(())
         },

@@ -81,11 +81,12 @@ impl Unit {
 }
 
 impl Metric {
-    /// Whether its series name rules, faults or what stops them.
+    /// Whether it is one of rules, faults or what stops them: `[health]` does not tell of it. Energy,
+    /// which is by rule too, is told there without its rules.
     pub fn tells_of_faults(&self) -> bool {
-        self.labels
-            .iter()
-            .any(|label| matches!(*label, "condition" | "fault" | "rule"))
+        let families = ["faults_", "halted", "rule_", "stop_condition_"];
+        let name = self.name.strip_prefix("hormesis_").unwrap_or(self.name);
+        families.iter().any(|it| name.starts_with(it))
     }
 }
 

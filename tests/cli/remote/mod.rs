@@ -3,6 +3,7 @@
 mod live;
 mod reach;
 mod stuck;
+mod toxics;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -352,13 +353,14 @@ fn decisions_are_shown_from_the_log_and_as_they_happen() {
     );
     let mut follow = live.command(&["decisions", "--follow", "rule=abort-chat"]);
     let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     let (sender, seen) = std::sync::mpsc::channel();
-    std::thread::spawn(move || sender.send(lines.next()));
+    // To the end: a pipe that nobody reads would end it before the signal does.
+    std::thread::spawn(move || lines.for_each(|it| sender.send(it).unwrap_or_default()));
     // Whether it follows already cannot be seen from here: calls come until it tells of one.
     wait_until("a decision", || {
         live.call();
-        let line = seen.try_recv().ok().flatten();
+        let line = seen.try_recv().ok();
         line.is_some_and(|it| it.is_ok_and(|it| it.contains("abort-chat: abort")))
     });
     signal(&follow, Signal::INT);
@@ -396,6 +398,29 @@ fn what_is_held_goes_when_the_holder_does() {
 }
 
 #[test]
+fn a_name_that_is_wrong_keeps_the_others_from_nothing() {
+    let live = Live::start();
+    for name in ["one", "two"] {
+        let add = ["add", "abort", "--on", "chat", "--name", name];
+        assert!(live.run(&add).starts_with("exit code: 0"));
+    }
+    insta::assert_snapshot!(live.run(&["stop", "nope", "one"]), @r#"
+    exit code: 2
+    ----- stdout -----
+    removed one
+    ----- stderr -----
+    error: there is no rule "nope"
+      help: did you mean "one"?
+    "#);
+    let output = live.output(&["stop", "two", "nope", "--json"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["stopped"][0]["name"], "two");
+    assert_eq!(told["failed"][0]["name"], "nope");
+    assert_eq!(live.rules(), ["overloaded"]);
+}
+
+#[test]
 fn programs_get_json() {
     let live = Live::start();
     assert!(live.json(&["status"])["listeners"][0]["name"] == "chat");
@@ -429,6 +454,12 @@ fn there_is_a_manual_page_for_every_command() {
     let sandbox = Sandbox::new();
     let written = sandbox.run(&["man", "--into", "man1"]);
     let root = std::fs::read_to_string(sandbox.path("man1/hormesis.1")).unwrap();
+    // What the program is, and how it ends.
+    assert!(root.contains("hormesis \\- Breaks calls"), "{root}");
+    let reference = hormesis(&["man", "--markdown"]);
+    for page in [&root, &reference] {
+        assert!(page.contains("Exit codes: 0 fine"), "{page}");
+    }
     let script = hormesis(&["completions", "bash"]);
     for command in [
         "run",

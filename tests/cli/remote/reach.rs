@@ -1,5 +1,7 @@
 //! The ways to a sidecar: a unix socket, TLS with a token, TLS with a certificate.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 use std::path::Path;
 
 use rcgen::{
@@ -7,7 +9,7 @@ use rcgen::{
 };
 
 use super::live::{Live, wait_until};
-use crate::sandbox::{Sandbox, told};
+use crate::sandbox::{Sandbox, told, told as told_of};
 
 const TOKEN: &str = "5d4f1c0b9a8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a392817060504";
 const ADD: [&str; 5] = ["add", "abort", "status=429", "--on", "chat"];
@@ -50,6 +52,13 @@ fn stranger(live: &Live, arguments: &[&str]) -> String {
             .output()
             .expect("it starts"),
     )
+}
+
+/// The line that undoes what was done.
+fn undo_of(told: &str) -> String {
+    let mut lines = told.lines();
+    let undo = lines.find_map(|it| it.strip_prefix("undo   ")).unwrap();
+    undo.to_owned()
 }
 
 /// Until it answers: the address is told before the API is served.
@@ -104,6 +113,26 @@ fn tls_believes_its_own_authority_and_shows_a_token() {
     let told = live.run(&[&ADD[..], &ways, &token].concat());
     assert!(told.starts_with("exit code: 0"), "{told}");
     assert!(live.call().starts_with("HTTP/1.1 429"));
+    // The undo reaches the same sidecar as the same caller, typed as it is told; what the
+    // environment says need not be typed.
+    let undo = undo_of(&told);
+    let wanted = format!(
+        "hormesis stop abort-chat --admin {} --token-file ops.token --ca ca.pem",
+        address.replace(&live.admin, "[ADMIN]")
+    );
+    assert_eq!(undo, wanted);
+    let mut by_environment = live.command(&[&ADD[..], &["--name", "other"], &ways[..2]].concat());
+    by_environment.env("HORMESIS_TOKEN_FILE", "ops.token");
+    by_environment.env("HORMESIS_ADMIN_CA", "ca.pem");
+    let told = told_of(&by_environment.output().unwrap());
+    assert!(told.starts_with("exit code: 0"), "{told}");
+    assert_eq!(
+        undo_of(&told),
+        format!("hormesis stop other --admin {address}")
+    );
+    let undo = undo.replace("[ADMIN]", &live.admin);
+    let words: Vec<&str> = undo.split(' ').skip(1).collect();
+    assert!(stranger(&live, &words).starts_with("exit code: 0"));
     // The system's authorities did not sign that certificate, and no name leads to another one.
     let strangers = [
         vec!["status", "--admin", &address],
@@ -141,6 +170,10 @@ fn a_certificate_shown_stands_for_a_token() {
     let told = stranger(&live, &[&ADD[..], &ways, &shown].concat());
     assert!(told.starts_with("exit code: 0"), "{told}");
     assert!(live.call().starts_with("HTTP/1.1 429"));
+    assert!(
+        told.contains("--ca ca.pem --cert client.pem --key client.key\n"),
+        "{told}"
+    );
     // The key of another certificate is told before anything is asked.
     let wrong = ["--cert", "client.pem", "--key", "server.key"];
     let told = live.run(&[&["status"], &ways[..], &wrong].concat());
@@ -148,4 +181,38 @@ fn a_certificate_shown_stands_for_a_token() {
         told.starts_with("exit code: 2") && told.contains("server.key"),
         "{told}"
     );
+}
+
+#[test]
+fn a_wrong_token_keeps_nobody_from_halting() {
+    let live = Live::start();
+    live.sandbox.write("old token", TOKEN);
+    let with = ["--token-file", "old token"];
+    let told = live.run(&[&["status"], &with[..]].concat());
+    assert!(told.starts_with("exit code: 3"), "{told}");
+    assert!(
+        told.contains("the token in old token is not a right one"),
+        "{told}"
+    );
+    let told = live.run(&[&["halt"], &with[..]].concat());
+    assert!(told.starts_with("exit code: 0"), "{told}");
+    assert!(told.contains("halted without it"), "{told}");
+    let undo = "hormesis resume --admin [ADMIN] --token-file 'old token'";
+    assert_eq!(undo_of(&told), undo);
+}
+
+#[test]
+fn a_token_of_an_earlier_start_is_no_hindrance() {
+    let live = Live::start();
+    let entry = live.sandbox.path(&format!("hormesis/{}.token", live.admin));
+    assert!(entry.exists(), "{}", entry.display());
+    // As a sidecar that was killed left it.
+    std::fs::remove_file(&entry).unwrap();
+    std::fs::write(&entry, TOKEN).unwrap();
+    for command in ["status", "rules", "halt"] {
+        let told = live.run(&[command]);
+        assert!(told.starts_with("exit code: 0"), "{command}: {told}");
+    }
+    let told = live.run(&["resume"]);
+    assert!(told.starts_with("exit code: 3"), "{told}");
 }

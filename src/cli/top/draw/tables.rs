@@ -223,11 +223,14 @@ pub(super) fn rules(view: &View, area: Rect) -> Table<'_> {
     let mut rules: Vec<&RuleView> = view.rules.iter().collect();
     rules.sort_by_key(|it| it.state == "off");
     let hidden = rules.len().saturating_sub(room);
-    let title = match (rules.len(), hidden) {
+    let mut title = match (rules.len(), hidden) {
         (0, _) => "rules: none".to_owned(),
         (count, 0) => format!("rules ({count})"),
         (count, hidden) => format!("rules ({count}, {hidden} not shown)"),
     };
+    if !view.toxics.is_empty() {
+        title = format!("{title}; toxics: {}", view.toxics.join(", "));
+    }
     let halted = view.halted.is_some();
     let rows = rules
         .into_iter()

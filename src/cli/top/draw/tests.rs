@@ -1,27 +1,45 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
 
 use super::*;
 use crate::admin::client::told::Condition;
 use crate::cli::top::model::tests::view;
 
-fn shown(width: u16, height: u16, halted: bool, help: bool) -> String {
-    drawn(&view(halted), width, height, help)
-}
-
-fn drawn(view: &View, width: u16, height: u16, help: bool) -> String {
-    let picture = Picture {
+fn picture(view: &View) -> Picture<'_> {
+    Picture {
         view,
         address: "127.0.0.1:9901".to_owned(),
-        help,
+        help: false,
+        asks: false,
+        has_color: true,
         notice: None,
-    };
+    }
+}
+
+fn drawn(picture: &Picture<'_>, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| picture.draw(frame)).unwrap();
-    let buffer = terminal.backend().buffer();
+    terminal.backend().buffer().clone()
+}
+
+fn shown(width: u16, height: u16, halted: bool, help: bool) -> String {
+    let view = view(halted);
+    let picture = Picture {
+        help,
+        ..picture(&view)
+    };
+    text(&drawn(&picture, width, height), width)
+}
+
+fn plain(view: &View, width: u16, height: u16) -> String {
+    text(&drawn(&picture(view), width, height), width)
+}
+
+fn text(buffer: &Buffer, width: u16) -> String {
     let rows = buffer.content().chunks(usize::from(width));
-    let row = |cells: &[ratatui::buffer::Cell]| {
-        let text: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
+    let row = |cells: &[Cell]| {
+        let text: String = cells.iter().map(Cell::symbol).collect();
         text.trim_end().to_owned()
     };
     rows.map(row).collect::<Vec<_>>().join("\n")
@@ -154,6 +172,37 @@ async fn help_is_part_of_the_screen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_halt_is_asked_about() {
+    let view = view(false);
+    let asking = Picture {
+        asks: true,
+        ..picture(&view)
+    };
+    let shown = text(&drawn(&asking, 80, 24), 80);
+    let last = shown.lines().last().unwrap();
+    assert_eq!(last.trim(), "halt every fault?   y yes   n no");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_coloured_where_nobody_wants_it() {
+    let view = view(true);
+    for has_color in [true, false] {
+        let picture = Picture {
+            has_color,
+            ..picture(&view)
+        };
+        let buffer = drawn(&picture, 160, 50);
+        let mut cells = buffer.content().iter();
+        let plain = |it: &Cell| it.fg == Color::Reset && it.bg == Color::Reset;
+        assert_eq!(cells.all(plain), !has_color);
+        // The halt stands out either way.
+        let halted = &buffer[(1, 1)];
+        assert_eq!(halted.symbol(), "H");
+        assert_eq!(halted.modifier.contains(Modifier::REVERSED), !has_color);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_window_that_is_too_small_says_so() {
     assert_eq!(
         shown(40, 5, false, false).trim(),
@@ -185,7 +234,7 @@ async fn what_halts_everything_is_shown_with_its_value_where_there_is_room() {
         condition("latency.p99(chat) > 2s for 30s", "seconds", Some(2.5), true),
         condition("rate < 5/s over 10s", "per_second", None, false),
     ];
-    let small = drawn(&view, 80, 24, false);
+    let small = plain(&view, 80, 24);
     let row = |text: &str, begins: &str| {
         let line = text.lines().find(|it| it.starts_with(begins));
         let words = line.unwrap_or_else(|| panic!("no {begins} in\n{text}"));
@@ -207,16 +256,16 @@ async fn what_halts_everything_is_shown_with_its_value_where_there_is_room() {
         small.contains("overloaded") && small.contains("delay-chat"),
         "{small}"
     );
-    let large = drawn(&view, 160, 50, false);
+    let large = plain(&view, 160, 50);
     assert!(
         large.contains("halts when") && large.contains("later"),
         "{large}"
     );
     // What does not fit is said, and the rules keep their place.
-    let least = drawn(&view, 80, 17, false);
+    let least = plain(&view, 80, 17);
     assert!(least.contains("halts when (and 2 more)"), "{least}");
     assert!(least.contains("overloaded"), "{least}");
-    let none = drawn(&view, 80, 14, false);
+    let none = plain(&view, 80, 14);
     assert!(
         !none.contains("halts when") && none.contains("overloaded"),
         "{none}"
