@@ -1,6 +1,8 @@
 //! The API as a whole: each route is entered with the scope that it needs, and described in
 //! `OpenAPI` with the answers that it may give, those that all routes share included.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::Router;
 use axum::extract::{FromRef, Request};
 use axum::middleware::{self, Next};
@@ -25,9 +27,22 @@ pub(super) struct Shared {
     turns: Turns,
 }
 
-/// The `OpenAPI` document as JSON.
-#[derive(Clone, Debug)]
-pub(super) struct Document(pub(super) Bytes);
+/// The `OpenAPI` document as JSON, written when it is first asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Document(Arc<OnceLock<Bytes>>);
+
+impl Document {
+    pub(super) fn text(&self, api: impl FnOnce() -> Api) -> Bytes {
+        let write = || match api().split().1.to_json() {
+            Ok(text) => text.into(),
+            Err(error) => {
+                tracing::error!(%error, "the OpenAPI document could not be written");
+                Bytes::new()
+            }
+        };
+        self.0.get_or_init(write).clone()
+    }
+}
 
 impl FromRef<Shared> for Handle {
     fn from_ref(shared: &Shared) -> Self {
@@ -106,14 +121,8 @@ impl Api {
 
     /// All of it, served for `handle`.
     pub(super) fn router(self, handle: Handle) -> Router {
-        let (router, openapi) = self.split();
-        let document = match openapi.to_json() {
-            Ok(text) => Document(text.into()),
-            Err(error) => {
-                tracing::error!(%error, "the OpenAPI document could not be written");
-                Document(Bytes::new())
-            }
-        };
+        let document = Document::default();
+        let (router, _) = self.split();
         router.with_state(Shared {
             handle,
             document,

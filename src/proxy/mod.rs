@@ -18,6 +18,7 @@ mod hub;
 mod inherit;
 mod linger;
 mod listening;
+mod pace;
 mod park;
 mod patience;
 mod proxy_protocol;

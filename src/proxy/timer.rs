@@ -4,12 +4,9 @@
 //! paused tokio clock the same heap and wake order run on tokio's time ([`Clock::Tokio`]), so tests
 //! need not sleep.
 //!
-//! Each firing of the timerfd costs a wake-up and a system call, more than all else that a wait
-//! costs. So two of them are [`APART`] at least, and [`APART_MANY`] where waits end in numbers: a
-//! lone wait ends exactly, and of many those that fall due close together end together, which also
-//! sends their calls upstream together. On a busy worker the timerfd waits for the run queue like
-//! all else, so what should have ended by then is fired inline at the start of each call
-//! ([`Timer::fire_due`]).
+//! A lone wait ends exactly, and of many those that fall due close together end together
+//! ([`Pace`]). On a busy worker the timerfd waits for the run queue like all else, so what should
+//! have ended by then is fired inline at the start of each call ([`Timer::fire_due`]).
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -25,14 +22,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::effect::RuleToken;
+use crate::proxy::pace::Pace;
 use crate::proxy::timerfd::TimerFd;
-
-/// The least time between two firings of the timerfd: what a wait is late by, at most, because
-/// another ended just before it.
-const APART: Duration = Duration::from_micros(200);
-/// The same where the last firing ended as many waits as this, or more.
-const APART_MANY: Duration = Duration::from_micros(400);
-const MANY: u32 = 2;
 
 /// What drives the heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +52,7 @@ struct Inner {
     sequence: Cell<u64>,
     /// When the clock will next call; `None`: never.
     armed: Cell<Option<Instant>>,
-    /// The timerfd does not fire again before.
-    rest_until: Cell<Option<Instant>>,
+    pace: Cell<Pace>,
     /// Waits under rules end at once: the worker drains.
     hurried: Cell<bool>,
     fd: Option<TimerFd>,
@@ -89,7 +79,7 @@ impl Timer {
             entries: RefCell::default(),
             sequence: Cell::new(0),
             armed: Cell::new(None),
-            rest_until: Cell::new(None),
+            pace: Cell::new(Pace::new(Instant::now())),
             hurried: Cell::new(false),
             fd,
             rearm: Notify::new(),
@@ -115,9 +105,8 @@ impl Timer {
             }
             let now = Instant::now();
             self.0.armed.set(None);
-            let many = self.fire(now) >= MANY;
-            let apart = if many { APART_MANY } else { APART };
-            self.0.rest_until.set(Some(now + apart));
+            let ended = self.fire(now);
+            self.0.pace.set(self.0.pace.get().fired(now, ended));
             if let Some(next) = self.next_living() {
                 self.arm(next, now);
             }
@@ -128,7 +117,7 @@ impl Timer {
     /// system call: where a wait was due, so is the clock, which then sees to the next one.
     pub fn fire_due(&self, now: Instant) {
         let overdue = match self.0.fd {
-            Some(_) => now.checked_sub(APART_MANY),
+            Some(_) => now.checked_sub(Pace::LATEST),
             None => Some(now),
         };
         if let Some(overdue) = overdue {
@@ -261,7 +250,7 @@ impl Timer {
             self.0.armed.set(Some(at));
             return self.0.rearm.notify_one();
         };
-        let at = self.0.rest_until.get().map_or(at, |rest| at.max(rest));
+        let at = self.0.pace.get().next(at);
         if self.0.armed.get().is_some_and(|armed| armed <= at) {
             return;
         }

@@ -117,6 +117,11 @@ impl Wire {
         }
     }
 
+    /// Whether anything of an answer comes: a refused connection may end in any way.
+    pub(crate) fn is_answered(&mut self) -> bool {
+        !self.buffer.is_empty() || self.fill().is_ok_and(|count| count > 0)
+    }
+
     #[track_caller]
     pub(crate) fn head(&mut self) -> String {
         self.next_head().expect("closed before a head")

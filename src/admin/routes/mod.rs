@@ -26,11 +26,13 @@ pub use notes::{NoteOrder, Notes};
 pub use probes::{Probe, ProbeQuery, ProbeStatus, ProbeValue};
 pub use rules::{ArmOrder, Rule, RuleSource, Rules};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::extract::Request;
 use axum::routing::get;
 use axum::{Extension, Router, middleware};
 use http::{Method, StatusCode, Uri};
+use tower::{ServiceExt, service_fn};
 use utoipa_axum::routes;
 
 use crate::admin::answer::Refusal;
@@ -68,8 +70,17 @@ pub(super) fn all() -> Api {
         .route(Scope::Read, routes!(status::status))
 }
 
-/// The routes of the admin listener.
+/// The routes of the admin listener, entered when the first request comes: their descriptions take
+/// a millisecond and two megabytes, which a start need not wait for, nor keep.
 pub(super) fn admin(handle: Handle, keeper: Arc<Keeper>) -> Router {
+    let entered = Arc::new(OnceLock::new());
+    Router::new().fallback_service(service_fn(move |request: Request| {
+        let enter = || kept(handle.clone(), Arc::clone(&keeper));
+        entered.get_or_init(enter).clone().oneshot(request)
+    }))
+}
+
+fn kept(handle: Handle, keeper: Arc<Keeper>) -> Router {
     // The keeper comes last, so that it stands before every route and both fallbacks.
     whole(all().router(handle)).layer(middleware::from_fn_with_state(keeper, keep))
 }

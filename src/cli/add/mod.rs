@@ -69,10 +69,6 @@ pub(super) struct AddArguments {
     #[arg(long, value_name = "KEY=VALUE")]
     limit: Vec<Pair>,
 
-    /// Ends it for good where this holds: `error_rate(chat) > 20%`.
-    #[arg(long, value_name = "CONDITION")]
-    stop_when: Vec<String>,
-
     /// Decide and count, but touch nothing.
     #[arg(long)]
     dry_run: bool,

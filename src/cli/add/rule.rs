@@ -135,9 +135,6 @@ impl RuleText {
         if let Some(time) = arguments.time {
             body.insert("ttl".into(), time.to_string().into());
         }
-        if !arguments.stop_when.is_empty() {
-            body.insert("stop_when".into(), json!(arguments.stop_when));
-        }
         if arguments.dry_run {
             body.insert("dry_run".into(), true.into());
         }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::scrape::{self, ByListener, Histogram};
@@ -229,8 +228,6 @@ pub(super) struct RuleView {
     pub(super) applied: u64,
     /// Calls that it hit and let go: a limit, a halt, its schedule.
     pub(super) denied: u64,
-    /// The conditions that end it.
-    pub(super) stop_when: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -334,12 +331,6 @@ fn errors(span: Span<'_>) -> Vec<ErrorView> {
 
 fn rule(span: Span<'_>, rule: &Rule) -> RuleView {
     let figures = &rule.figures;
-    let conditions = &rule.config["stop_when"];
-    // One as text, or a list.
-    let one = conditions.as_str().into_iter();
-    let several = conditions.as_array().into_iter().flatten();
-    let conditions = one.chain(several.filter_map(Value::as_str));
-    let conditions = conditions.map(str::to_owned).collect();
     RuleView {
         name: rule.name.clone(),
         on: rule
@@ -355,7 +346,6 @@ fn rule(span: Span<'_>, rule: &Rule) -> RuleView {
         hit: figures.hit,
         applied: figures.applied,
         denied: figures.denied.values().sum(),
-        stop_when: conditions,
     }
 }
 

@@ -57,8 +57,6 @@ fn the_rule_is_what_was_typed() {
         "share=25%",
         "--limit",
         "concurrent=8",
-        "--stop-when",
-        "error_rate(chat) > 20%",
         "--dry-run",
     ]);
     let expected = json!({
@@ -74,7 +72,6 @@ fn the_rule_is_what_was_typed() {
         "probability": "20%",
         "ttl": "30s",
         "limits": { "share": "25%", "concurrent": 8 },
-        "stop_when": ["error_rate(chat) > 20%"],
         "dry_run": true,
     });
     assert_eq!(body, expected);

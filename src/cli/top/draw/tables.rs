@@ -196,7 +196,7 @@ fn bar(part: u64, most: u64, room: usize) -> String {
 
 pub(super) fn rules(view: &View, area: Rect) -> Table<'_> {
     let wide = area.width >= WIDE;
-    let words = ["rule", "on", "faults", "state", "from", "stops when"];
+    let words = ["rule", "on", "faults", "state", "from"];
     let mut names = vec![
         "rule", "on", "faults", "state", "ends in", "hits/s", "now", "applied",
     ];
@@ -211,12 +211,8 @@ pub(super) fn rules(view: &View, area: Rect) -> Table<'_> {
         Constraint::Length(8),
     ];
     if wide {
-        names.extend(["denied", "from", "stops when"]);
-        widths.extend([
-            Constraint::Length(8),
-            Constraint::Length(5),
-            Constraint::Fill(4),
-        ]);
+        names.extend(["denied", "from"]);
+        widths.extend([Constraint::Length(8), Constraint::Length(5)]);
     }
     // Those that act first, each in its order; title and heading take two rows.
     let room = usize::from(area.height.saturating_sub(2));
@@ -260,7 +256,6 @@ fn rule(rule: &RuleView, wide: bool, halted: bool) -> Row<'_> {
     if wide {
         cells.push(right(rule.denied.to_string()));
         cells.push(Cell::from(rule.source.as_str()));
-        cells.push(Cell::from(rule.stop_when.join("; ")));
     }
     let style = match rule.state {
         "off" => Style::new().add_modifier(Modifier::DIM),

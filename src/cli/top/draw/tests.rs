@@ -141,10 +141,10 @@ async fn a_large_window_has_lines_and_all_columns() {
     injected     2.00    120                                         injected_fault
 
      rules (3) ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    rule                         on                 faults              state    ends in  hits/s   now  applied   denied from  stops when
-    overloaded                   all                abort               armed               2.00     0      120        1 file  error_rate(chat) > 20% for 5s
-    delay-chat                   chat               delay               armed        28s       0     2       10        0 api
-    later                        chat               stall               off                    0     0        0        0 file
+    rule                                         on                             faults                        state    ends in  hits/s   now  applied   denied from
+    overloaded                                   all                            abort                         armed               2.00     0      120        1 file
+    delay-chat                                   chat                           delay                         armed        28s       0     2       10        0 api
+    later                                        chat                           stall                         off                    0     0        0        0 file
 
 
 
