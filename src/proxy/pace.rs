@@ -17,9 +17,9 @@ const PARTS: u64 = 16;
 
 /// Each firing costs a wake-up and a system call, and the calls that it sends on wake the upstream
 /// and then their clients: more than all else that a wait costs. So where a worker ends more than
-/// 2,000 waits a second they end on ticks, as they always do with HAProxy and Envoy: what falls due
-/// close together ends together, is answered together and comes back together. A wait that is one
-/// of few ends exactly.
+/// 2,000 waits a second they end on ticks, as they always do with `HAProxy` and Envoy: what falls
+/// due close together ends together, is answered together and comes back together. A wait that is
+/// one of few ends exactly.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Ticks are counted from here.
@@ -98,7 +98,7 @@ mod tests {
     fn few_waits_end_exactly() {
         for gap in [700, 1_000, 10_000].map(Duration::from_micros) {
             let late = lateness(gap);
-            assert!(late.iter().all(|it| it.is_zero()), "{gap:?}: {late:?}");
+            assert!(late.iter().all(Duration::is_zero), "{gap:?}: {late:?}");
         }
     }
 
