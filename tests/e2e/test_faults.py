@@ -40,9 +40,14 @@ def test_disconnect_before_the_upstream(sidecar, upstream, how, protocol):
     it = sidecar(
         rule(f'disconnect = {{ at = "before-upstream", how = "{how}" }}'), upstream=upstream.port, protocol=protocol
     )
-    with Connection(it.port) as connection:
-        connection.send(head("GET", "/gone"))
-        assert read_until_end(connection) == (b"", how)
+    try:
+        with Connection(it.port) as connection:
+            connection.send(head("GET", "/gone"))
+            ended = read_until_end(connection)
+    except ConnectionError:
+        # On a byte stream the rule acts at once: its reset can meet us while we connect or send.
+        ended = (b"", "rst")
+    assert ended == (b"", how)
     assert upstream.requests("/gone") == []
     record = it.wait_decisions(1)[0]
     assert (record["origin"], record["outcome"]) == ("injected", "injected_fault")
