@@ -71,7 +71,7 @@ pub(super) fn all() -> Api {
 }
 
 /// The routes of the admin listener, entered when the first request comes: their descriptions take
-/// a millisecond and two megabytes, which a start need not wait for, nor keep.
+/// two megabytes, which a start need not wait for, nor keep.
 pub(super) fn admin(handle: Handle, keeper: Arc<Keeper>) -> Router {
     let entered = Arc::new(OnceLock::new());
     Router::new().fallback_service(service_fn(move |request: Request| {
