@@ -117,9 +117,14 @@ impl Wire {
         }
     }
 
-    /// Whether anything of an answer comes: a refused connection may end in any way.
-    pub(crate) fn is_answered(&mut self) -> bool {
-        !self.buffer.is_empty() || self.fill().is_ok_and(|count| count > 0)
+    /// Whether a request there gets anything of an answer: one that is refused may end in any way,
+    /// also while it connects.
+    pub(crate) fn is_answered(address: SocketAddr, request: &str) -> bool {
+        let Ok(stream) = TcpStream::connect(address) else {
+            return false;
+        };
+        let mut wire = Self::new(stream);
+        wire.try_send(request).is_ok() && wire.fill().is_ok_and(|count| count > 0)
     }
 
     #[track_caller]
