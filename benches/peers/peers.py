@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares hormesis with nginx, HAProxy and Envoy: `make bench-peers ARGS="--rounds 7"`.
 
-Every proxy of a row is measured once in each round, so that what the machine does besides hits all
-of them; medians count. A row is held to its bar beside the peers of the same run.
+A round measures every proxy of a row twice, there and back (A B C, C B A), so that what the machine
+does besides hits all of them alike. A row is held to its bar beside the best peer, round by round.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -44,8 +45,24 @@ def chosen(row, everyone, wanted):
     return [it for it in named if row.mode in it.modes and (not wanted or it.family in wanted)]
 
 
+def averaged(runs):
+    """The figures of one proxy in one round, of all its passes; `None` where each of them failed."""
+    return {key: statistics.fmean(run[key] for run in runs) for key in runs[0]} if runs else None
+
+
+def run_round(rig, row, rows):
+    """Name → figures. Who comes first there comes last on the way back."""
+    passes = {proxy.name: [] for proxy in rows}
+    for proxy in rows if row.restarts or row.alone else [*rows, *reversed(rows)]:
+        try:
+            passes[proxy.name].append(row.measure(rig, proxy))
+        except FAILURES as error:
+            print(f"{row.name}: {proxy.name}: {error}", file=sys.stderr)
+    return {name: averaged(runs) for name, runs in passes.items()}
+
+
 def run_row(rig, row, rows, rounds):
-    """Name → list of figures, one for each round that went well."""
+    """Name → list of figures, one for each round; `None` for one that went wrong."""
     results = {proxy.name: [] for proxy in rows}
     try:
         if not row.restarts:
@@ -54,16 +71,13 @@ def run_row(rig, row, rows, rounds):
             for proxy in rows:
                 rig.ready(proxy)
         for _ in range(min(rounds, row.rounds or rounds)):
-            for proxy in rows:
-                try:
-                    results[proxy.name].append(row.measure(rig, proxy))
-                except FAILURES as error:
-                    print(f"{row.name}: {proxy.name}: {error}", file=sys.stderr)
+            for name, figures in run_round(rig, row, rows).items():
+                results[name].append(figures)
     finally:
         for proxy in rows:
             stop(proxy.process)
             proxy.process = None
-    return {name: runs for name, runs in results.items() if runs}
+    return {name: runs for name, runs in results.items() if any(runs)}
 
 
 def machine():
