@@ -32,10 +32,12 @@ fn settings() -> AdminSettings {
     }
 }
 
-/// The lines that tell of requests, and what each tells.
+/// What each line tells, but for one that is still being written.
 fn lines(dir: &Path) -> Vec<Value> {
     let text = fs::read_to_string(dir.join("audit.jsonl")).unwrap();
-    text.lines()
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole
+        .lines()
         .map(|it| serde_json::from_str(it).unwrap())
         .collect()
 }
