@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::call::{Phase, Side};
 use crate::law::Law;
+use crate::units::micros;
 
 /// The effects that one armed fault asks for; nearly always one.
 pub type Effects = SmallVec<[Effect; 1]>;
@@ -25,6 +26,13 @@ pub enum Effect {
     Blackhole {
         at: Phase,
         side: Side,
+        /// Until the client leaves where there is none.
+        #[serde(
+            rename = "time_us",
+            with = "micros::option",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
         time: Option<Duration>,
     },
     /// The connection ends with FIN (on a body: before its announced end).
@@ -40,7 +48,12 @@ pub enum Effect {
     /// The head is edited before it is sent.
     RewriteHead { side: Side, edits: Vec<HeadEdit> },
     /// The request is sent again.
-    Send { times: u32, gap: Duration, cap: u64 },
+    Send {
+        times: u32,
+        #[serde(rename = "gap_us", with = "micros")]
+        gap: Duration,
+        cap: u64,
+    },
     /// Body bytes are changed as they pass.
     Transform {
         side: Side,
@@ -156,10 +169,8 @@ impl Effect {
 #[serde(rename_all = "snake_case")]
 pub enum WaitTime {
     /// At each position of a `between-…` phase a new draw, from a stream that starts at `sub_seed`.
-    Each {
-        law: Law,
-        sub_seed: u64,
-    },
+    Each { law: Law, sub_seed: u64 },
+    #[serde(rename = "once_us", with = "micros")]
     Once(Duration),
 }
 
@@ -241,6 +252,7 @@ pub enum ListenerLevel {
     FullBacklog,
     Open,
     Refused,
+    #[serde(rename = "slow_accept_us", with = "micros")]
     SlowAccept(Duration),
 }
 
@@ -261,9 +273,15 @@ pub enum Rate {
     /// Bytes a second, with a bucket of `burst` bytes that starts full.
     Bytes { per_second: u64, burst: u64 },
     /// A least gap between units with content.
-    Tokens { gap: Duration },
+    Tokens {
+        #[serde(rename = "gap_us", with = "micros")]
+        gap: Duration,
+    },
     /// A least gap between units.
-    Units { gap: Duration },
+    Units {
+        #[serde(rename = "gap_us", with = "micros")]
+        gap: Duration,
+    },
 }
 
 /// A change to body bytes. Lengths stay as they are unless the stage says otherwise.

@@ -3,37 +3,45 @@
 use std::time::Duration;
 
 use rand_distr::{Distribution, StandardNormal};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::draw::Draws;
+use crate::units::micros;
 
 /// How long a wait lasts. Parameters are valid by construction: whoever builds a law from text
 /// (a fault's configuration) checks them there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Law {
     /// Another law, never longer than `max`.
     Capped {
+        #[serde(rename = "max_us", with = "micros")]
         max: Duration,
         law: Box<Law>,
     },
     Exponential {
+        #[serde(rename = "mean_us", with = "micros")]
         mean: Duration,
     },
+    #[serde(rename = "fixed_us", with = "micros")]
     Fixed(Duration),
     /// `ln X ~ N(ln median, sigma²)`.
     Lognormal {
+        #[serde(rename = "median_us", with = "micros")]
         median: Duration,
         sigma: f64,
     },
     /// Cut at zero.
     Normal {
+        #[serde(rename = "mean_us", with = "micros")]
         mean: Duration,
+        #[serde(rename = "sd_us", with = "micros")]
         sd: Duration,
     },
     Uniform {
+        #[serde(rename = "min_us", with = "micros")]
         min: Duration,
+        #[serde(rename = "max_us", with = "micros")]
         max: Duration,
     },
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::draw::Draws;
+use crate::units::micros;
 
 pub use limits::{Limiter, Limits};
 
@@ -20,6 +21,7 @@ pub use limits::{Limiter, Limits};
 pub enum Admission {
     Go,
     Refuse,
+    #[serde(rename = "wait_us", with = "micros")]
     Wait(Duration),
 }
 

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+use smallvec::SmallVec;
 
 use crate::call::{Description, Outcome};
-use crate::effect::Fate;
+use crate::effect::{Effect, Fate, NotApplicable};
 use crate::error::Origin;
 use crate::model::Admission;
 use crate::record::{EffectRecord, EnergyLine, Record, TraceContext};
-use crate::rule::{Verdict, VerdictKind};
+use crate::rule::{Denied, Verdict, VerdictKind};
 use crate::toxic::Placed;
-use crate::units::MicroJoules;
+use crate::units::{MicroJoules, micros};
 
 /// Writes a line, its end included, in place of what `text` held.
 pub(crate) fn render<T: ToLine>(text: &mut Vec<u8>, line: &T) {
@@ -65,10 +66,10 @@ pub(crate) struct CallForm<'a> {
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    rules: Vec<RuleForm<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    admissions: Vec<Value>,
-    effects: Vec<EffectForm<'a>>,
+    rules: SmallVec<[RuleForm<'a>; 4]>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    admissions: &'a [Admission],
+    effects: SmallVec<[EffectForm<'a>; 2]>,
     total_us: u64,
     injected_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +89,7 @@ struct RuleForm<'a> {
     rule: &'a str,
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    denied: Option<Value>,
+    denied: Option<Denied>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draw: Option<f64>,
 }
@@ -98,12 +99,25 @@ struct EffectForm<'a> {
     rule: &'a str,
     fault: &'static str,
     fault_index: u16,
-    effect: Value,
+    effect: Acted<'a>,
     fate: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<Value>,
+    why: Option<NotApplicable>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waited_us: Option<u64>,
+}
+
+/// What acted: a fault's effect, or a toxic on the bytes of one direction.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Acted<'a> {
+    Effect(&'a Effect),
+    Toxic { toxic: Direction },
+}
+
+#[derive(Debug, Serialize)]
+struct Direction {
+    stream: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -152,13 +166,13 @@ impl ToLine for Record {
             status: self.status,
             reason: self.reason.as_deref(),
             rules: self.verdicts.iter().map(rule_form).collect(),
-            admissions: self.admissions.iter().map(admission_form).collect(),
+            admissions: &self.admissions,
             effects: effects.chain(toxics).collect(),
-            total_us: micros(timing.total),
-            injected_us: micros(timing.injected),
-            upstream_sent_us: timing.upstream_sent.map(micros),
-            response_head_us: timing.response_head.map(micros),
-            first_token_us: timing.first_token.map(micros),
+            total_us: micros::of(timing.total),
+            injected_us: micros::of(timing.injected),
+            upstream_sent_us: timing.upstream_sent.map(micros::of),
+            response_head_us: timing.response_head.map(micros::of),
+            first_token_us: timing.first_token.map(micros::of),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             units: self.units,
@@ -192,7 +206,7 @@ impl ToLine for EnergyLine {
 
 fn rule_form(verdict: &Verdict) -> RuleForm<'_> {
     let (word, denied) = match verdict.kind {
-        VerdictKind::Denied(why) => ("denied", Some(readable(&why))),
+        VerdictKind::Denied(why) => ("denied", Some(why)),
         VerdictKind::Hit => ("hit", None),
         VerdictKind::Missed => ("missed", None),
     };
@@ -204,13 +218,9 @@ fn rule_form(verdict: &Verdict) -> RuleForm<'_> {
     }
 }
 
-fn admission_form(admission: &Admission) -> Value {
-    readable(admission)
-}
-
 fn effect_form(record: &EffectRecord) -> EffectForm<'_> {
-    let why = match &record.fate {
-        Fate::NotApplicable(why) => Some(readable(why)),
+    let why = match record.fate {
+        Fate::NotApplicable(why) => Some(why),
         _ => None,
     };
     let planned = &record.planned;
@@ -218,10 +228,10 @@ fn effect_form(record: &EffectRecord) -> EffectForm<'_> {
         rule: &planned.token.rule,
         fault: planned.fault,
         fault_index: planned.fault_index,
-        effect: readable(&planned.effect),
+        effect: Acted::Effect(&planned.effect),
         fate: record.fate.as_str(),
         why,
-        waited_us: record.waited.map(micros),
+        waited_us: record.waited.map(micros::of),
     }
 }
 
@@ -232,48 +242,13 @@ fn toxic_form(placed: &Placed) -> EffectForm<'_> {
         rule: &placed.rule,
         fault: placed.toxic.kind.name(),
         fault_index: 0,
-        effect: json!({ "toxic": { "stream": direction } }),
+        effect: Acted::Toxic {
+            toxic: Direction { stream: direction },
+        },
         fate: Fate::Applied.as_str(),
         why: None,
         waited_us: None,
     }
-}
-
-/// Plain data as JSON, with every length of time as whole microseconds under `…_us`.
-fn readable(data: &impl Serialize) -> Value {
-    serde_json::to_value(data).map_or(Value::Null, |value| match value {
-        Value::Object(map) => Value::Object(rename_durations(map)),
-        other => other,
-    })
-}
-
-/// Serde writes a length of time as `{secs, nanos}`.
-fn rename_durations(map: Map<String, Value>) -> Map<String, Value> {
-    map.into_iter()
-        .map(|(key, value)| match duration_micros(&value) {
-            Some(time) => (format!("{key}_us"), time.into()),
-            None => (key, descend(value)),
-        })
-        .collect()
-}
-
-fn descend(value: Value) -> Value {
-    match value {
-        Value::Object(map) => Value::Object(rename_durations(map)),
-        Value::Array(items) => items.into_iter().map(descend).collect(),
-        other => other,
-    }
-}
-
-fn duration_micros(value: &Value) -> Option<u64> {
-    let map = value.as_object().filter(|map| map.len() == 2)?;
-    let secs = map.get("secs")?.as_u64()?;
-    let nanos = map.get("nanos")?.as_u64()?;
-    Some(secs.saturating_mul(1_000_000).saturating_add(nanos / 1000))
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// RFC 3339 in UTC, to the microsecond. A clock outside 1970 to 9999 is shown at its end.
