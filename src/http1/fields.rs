@@ -1,6 +1,9 @@
 //! The fields of a head: one pass that finds what frames the message and what concerns this
 //! connection only.
 
+use std::cell::LazyCell;
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use crate::call::Field;
@@ -25,7 +28,12 @@ pub struct FieldAt {
 
 impl FieldAt {
     pub fn name(self, head: &[u8]) -> &[u8] {
-        &head[self.name as usize..self.name as usize + usize::from(self.name_len)]
+        &head[self.name_range()]
+    }
+
+    fn name_range(self) -> Range<usize> {
+        let start = self.name as usize;
+        start..start + usize::from(self.name_len)
     }
 
     pub fn value(self, head: &[u8]) -> &[u8] {
@@ -39,12 +47,25 @@ impl FieldAt {
 
 pub(super) type Fields = SmallVec<[FieldAt; INLINE_FIELDS]>;
 
-/// A field as selectors and protocols read it.
-pub(super) fn field_of(field: FieldAt, head: &[u8]) -> Field<'_> {
-    Field {
-        name: text(field.name(head)),
+/// The fields of a head of this length as selectors and protocols read them. That the head is text
+/// is checked once: name by name that takes three times as long.
+pub(super) fn read<'b>(
+    fields: &[FieldAt],
+    head: &'b [u8],
+    len: usize,
+) -> impl Iterator<Item = Field<'b>> {
+    let whole = LazyCell::new(move || {
+        let head = head.get(..len)?;
+        std::str::from_utf8(head).ok()
+    });
+    fields.iter().map(move |field| Field {
+        name: match whole.and_then(|it| it.get(field.name_range())) {
+            Some(name) => name,
+            // A value is no text; names always are.
+            None => text(field.name(head)),
+        },
         value: field.value(head),
-    }
+    })
 }
 
 /// The `timeout` of a Keep-Alive field, in seconds (RFC 2068 §19.7.1.1, as servers still send it).

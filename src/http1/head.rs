@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::call::Field;
-use crate::http1::fields::{FieldAt, FieldScan, Fields, field_of, offset, text};
+use crate::http1::fields::{FieldAt, FieldScan, Fields, offset, read, text};
 use crate::http1::framing::{Framing, FramingError, request_framing, response_framing};
 
 /// The most header fields that are parsed at all; the configured limit is not above it.
@@ -175,13 +175,13 @@ impl Response {
 
     /// The reason phrase and everything else of the first line after the status.
     pub fn fields<'b>(&self, head: &'b [u8]) -> impl Iterator<Item = Field<'b>> {
-        self.fields.iter().map(|field| field_of(*field, head))
+        read(&self.fields, head, self.len)
     }
 }
 
 impl Request {
     pub fn fields<'b>(&self, head: &'b [u8]) -> impl Iterator<Item = Field<'b>> {
-        self.fields.iter().map(|field| field_of(*field, head))
+        read(&self.fields, head, self.len)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What heads are taken, and which are refused.
 
 use super::*;
-use crate::http1::fields::field_of;
 
 fn request(text: &str) -> Result<Option<Request>, HeadError> {
     parse_request(text.as_bytes(), 65_536, 100)
@@ -147,10 +146,25 @@ fn hop_by_hop_fields_are_marked_and_framing_is_out_of_reach() {
         .fields
         .iter()
         .filter(|f| f.hop)
-        .map(|f| field_of(*f, text.as_bytes()).name)
+        .map(|f| std::str::from_utf8(f.name(text.as_bytes())).unwrap())
         .collect();
     assert_eq!(hop, ["Connection", "X-A", "Keep-Alive", "Proxy-Connection"]);
     assert_eq!(head.framing, Framing::Length(1));
+}
+
+#[test]
+fn fields_are_read_whatever_bytes_their_values_have() {
+    for value in [&b"plain"[..], "gr\u{fc}n".as_bytes(), b"gr\xfcn", b"\xff"] {
+        let text = [
+            b"GET / HTTP/1.1\r\nHost: h\r\nX-A: ",
+            value,
+            b"\r\n\r\n\xc3",
+        ]
+        .concat();
+        let head = parse_request(&text, 65_536, 100).unwrap().unwrap();
+        let fields: Vec<_> = head.fields(&text).map(|it| (it.name, it.value)).collect();
+        assert_eq!(fields, [("Host", &b"h"[..]), ("X-A", value)]);
+    }
 }
 
 #[test]
