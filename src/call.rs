@@ -28,7 +28,7 @@ pub struct Call<'a> {
     pub fields: &'a [Field<'a>],
     pub description: Description,
     /// Values that rules asked for by JSON pointer, found in the request body.
-    pub found: &'a [Found],
+    pub found: &'a [Found<'a>],
 }
 
 impl<'a> Call<'a> {
@@ -60,8 +60,8 @@ pub struct Field<'a> {
 
 /// A value that a streaming look found in a request body.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    pub pointer: String,
+pub struct Found<'p> {
+    pub pointer: &'p str,
     pub value: Value,
 }
 

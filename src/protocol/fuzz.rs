@@ -76,8 +76,8 @@ pub fn look(input: &[u8]) {
     {
         if it.pointer.is_empty() {
             assert_eq!(it.value, document);
-        } else if super::look::is_pointer(&it.pointer) {
-            assert!(document.pointer(&it.pointer).is_some());
+        } else if super::look::is_pointer(it.pointer) {
+            assert!(document.pointer(it.pointer).is_some());
         }
     }
 }

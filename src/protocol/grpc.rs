@@ -95,7 +95,7 @@ impl Dialect for Grpc {
         &[]
     }
 
-    fn complete(&self, _description: &mut Description, _found: &[Found]) {}
+    fn complete(&self, _description: &mut Description, _found: &[Found<'_>]) {}
 
     fn framer(
         &self,

@@ -40,7 +40,7 @@ impl Dialect for Http {
         &[]
     }
 
-    fn complete(&self, _description: &mut Description, _found: &[Found]) {}
+    fn complete(&self, _description: &mut Description, _found: &[Found<'_>]) {}
 
     fn framer(
         &self,

@@ -45,7 +45,7 @@ pub trait Dialect: Debug + Send + Sync {
     /// Completes a description with what a look into the body found. A pointer that is not in the
     /// body is not in `found`, and what is absent may have a meaning (no `/stream`: not streamed);
     /// so only for a look with all pointers but measures that came to [`look::Progress::Done`].
-    fn complete(&self, description: &mut Description, found: &[Found]);
+    fn complete(&self, description: &mut Description, found: &[Found<'_>]);
 
     /// A framer for the body of this answer; `None` where it has no units.
     fn framer(&self, description: &Description, head: &ResponseHead<'_>)

@@ -130,8 +130,7 @@ impl Index {
             }
         }
         for found in call.found {
-            if let (Some(values), Some(text)) =
-                (self.body.get(&found.pointer), found.value.as_str())
+            if let (Some(values), Some(text)) = (self.body.get(found.pointer), found.value.as_str())
             {
                 values.find_bytes(text.as_bytes(), &mut ids);
             }

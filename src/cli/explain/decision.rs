@@ -86,12 +86,12 @@ impl<'a> Explanation<'a> {
 }
 
 /// Completes the description as the listener would, and returns what rules find in the body.
-fn describe(
-    snapshot: &Snapshot,
+fn describe<'s>(
+    snapshot: &'s Snapshot,
     protocol: ProtocolSpec,
     request: &Request,
     call: &mut Call<'_>,
-) -> Vec<Found> {
+) -> Vec<Found<'s>> {
     if let Some(recorded) = &request.recorded {
         call.description = recorded.description.clone();
         return Vec::new();

@@ -43,17 +43,17 @@ pub enum Progress {
 
 /// A look in progress. Holds the values of its pointers, never the document.
 #[derive(Debug)]
-pub struct Look {
+pub struct Look<'p> {
     scanner: Scanner,
-    tracker: Tracker,
+    tracker: Tracker<'p>,
     progress: Progress,
 }
 
-impl Look {
+impl<'p> Look<'p> {
     /// A look for these pointers and measures. What is neither is never found; equal ones are
     /// looked for once.
-    pub fn new<P: AsRef<str>>(pointers: impl IntoIterator<Item = P>) -> Self {
-        let tracker = Tracker::new(pointers);
+    pub fn new<P: AsRef<str> + ?Sized + 'p>(pointers: impl IntoIterator<Item = &'p P>) -> Self {
+        let tracker = Tracker::new(pointers.into_iter().map(AsRef::as_ref));
         let progress = if tracker.is_complete() {
             Progress::Done
         } else {
@@ -87,7 +87,7 @@ impl Look {
 
     /// What was found, in the order of the pointers. A document that broke off or is invalid gives
     /// what came before.
-    pub fn finish(mut self) -> Vec<Found> {
+    pub fn finish(mut self) -> Vec<Found<'p>> {
         if self.progress == Progress::More {
             self.tracker.begin_push();
             self.scanner.finish(&mut self.tracker.over(&[]));
@@ -97,7 +97,7 @@ impl Look {
 }
 
 /// The value found at a pointer.
-pub(super) fn value<'a>(found: &'a [Found], pointer: &str) -> Option<&'a Value> {
+pub(super) fn value<'a>(found: &'a [Found<'_>], pointer: &str) -> Option<&'a Value> {
     found
         .iter()
         .find(|it| it.pointer == pointer)
@@ -105,10 +105,10 @@ pub(super) fn value<'a>(found: &'a [Found], pointer: &str) -> Option<&'a Value> 
 }
 
 /// The sum of all measures of characters; `None` where none was found.
-pub(super) fn total_chars(found: &[Found]) -> Option<u64> {
+pub(super) fn total_chars(found: &[Found<'_>]) -> Option<u64> {
     found
         .iter()
-        .filter(|it| is_measure(&it.pointer))
+        .filter(|it| is_measure(it.pointer))
         .filter_map(|it| it.value.as_u64())
         .reduce(u64::saturating_add)
 }

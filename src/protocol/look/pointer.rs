@@ -1,22 +1,32 @@
 //! JSON pointers (RFC 6901), split once into segments that keys and indices are compared with.
 
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+/// The steps of a pointer; they borrow from its text, so that a look for a few allocates nothing.
+pub(super) type Path<'p> = SmallVec<[Segment<'p>; 2]>;
+
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Segment {
+pub(super) enum Segment<'p> {
     /// Any key or index; only in measures.
     Any,
     /// A key, and the index that the same text names in an array.
-    Named { key: String, index: Option<u64> },
+    Named {
+        key: Cow<'p, str>,
+        index: Option<u64>,
+    },
 }
 
-impl Segment {
-    fn named(text: &str) -> Self {
+impl<'p> Segment<'p> {
+    fn named(text: Cow<'p, str>) -> Self {
         // Array indices have no leading zeros and no sign (RFC 6901 §4).
         let is_index = text == "0"
             || (text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0'));
         Self::Named {
-            key: text.to_owned(),
             index: is_index.then(|| text.parse().ok()).flatten(),
+            key: text,
         }
     }
 
@@ -49,19 +59,24 @@ pub fn is_pointer(text: &str) -> bool {
 }
 
 /// The segments of a pointer; `None` where the text is none.
-pub(super) fn segments(pointer: &str) -> Option<Vec<Segment>> {
+pub(super) fn segments(pointer: &str) -> Option<Path<'_>> {
+    let mut path = Path::new();
     if pointer.is_empty() {
-        return Some(Vec::new());
+        return Some(path);
     }
-    pointer
-        .strip_prefix('/')?
-        .split('/')
-        .map(|token| unescape(token).map(|text| Segment::named(&text)))
-        .collect()
+    let mut rest = pointer.strip_prefix('/')?;
+    // Tokens are short: what a search of `str` sets up for long ones takes longer than the loop.
+    while let Some(at) = rest.bytes().position(|byte| byte == b'/') {
+        let (token, after) = rest.split_at(at);
+        path.push(Segment::named(unescape(token)?));
+        rest = &after[1..];
+    }
+    path.push(Segment::named(unescape(rest)?));
+    Some(path)
 }
 
 /// The segments of a measure's path, in which `*` stands for any key or index.
-pub(super) fn pattern(path: &str) -> Option<Vec<Segment>> {
+pub(super) fn pattern(path: &str) -> Option<Path<'_>> {
     let mut segments = segments(path)?;
     for segment in &mut segments {
         if matches!(segment, Segment::Named { key, .. } if key == "*") {
@@ -72,7 +87,10 @@ pub(super) fn pattern(path: &str) -> Option<Vec<Segment>> {
 }
 
 /// `~1` is a slash, `~0` a tilde, and nothing else may follow a tilde.
-fn unescape(token: &str) -> Option<String> {
+fn unescape(token: &str) -> Option<Cow<'_, str>> {
+    if token.bytes().all(|byte| byte != b'~') {
+        return Some(Cow::Borrowed(token));
+    }
     let mut text = String::with_capacity(token.len());
     let mut chars = token.chars();
     while let Some(char) = chars.next() {
@@ -85,7 +103,7 @@ fn unescape(token: &str) -> Option<String> {
             other => other,
         });
     }
-    Some(text)
+    Some(Cow::Owned(text))
 }
 
 #[cfg(test)]
@@ -113,7 +131,7 @@ mod tests {
             ("", None),
             ("99999999999999999999", None),
         ] {
-            let Segment::Named { index: found, .. } = Segment::named(text) else {
+            let Segment::Named { index: found, .. } = Segment::named(text.into()) else {
                 unreachable!("named gives names");
             };
             assert_eq!(found, index, "{text:?}");

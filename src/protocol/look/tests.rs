@@ -12,7 +12,10 @@ fn look(pointers: &[&str], document: &[u8], size: usize) -> (Progress, Vec<(Stri
         progress = look.push(piece);
     }
     let found = look.finish().into_iter();
-    (progress, found.map(|it| (it.pointer, it.value)).collect())
+    (
+        progress,
+        found.map(|it| (it.pointer.to_owned(), it.value)).collect(),
+    )
 }
 
 /// One pointer in a document: what is found, the same in pieces of every size.

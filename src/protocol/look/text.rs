@@ -1,11 +1,13 @@
 //! What the pieces of a string come to: a key to compare, or a number of characters.
 
+use smallvec::SmallVec;
+
 use super::scan::Piece;
 
 /// A key without its escapes, as far as it could match anything.
 #[derive(Debug)]
 pub(super) struct Key {
-    name: Vec<u8>,
+    name: SmallVec<[u8; 32]>,
     longest: usize,
     high: Option<u16>,
     /// Too long, or no text: equals no name.
@@ -15,7 +17,7 @@ pub(super) struct Key {
 impl Key {
     pub(super) const fn new(longest: usize) -> Self {
         Self {
-            name: Vec::new(),
+            name: SmallVec::new_const(),
             longest,
             high: None,
             is_none: false,

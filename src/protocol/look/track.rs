@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::pointer::{self, Segment};
+use smallvec::SmallVec;
+
+use super::pointer::{self, Path, Segment};
 use super::scan::{Piece, Sink};
 use super::text::{CharCount, Key};
 use super::{CHARS, VALUE_CAP};
@@ -10,9 +12,9 @@ use crate::call::Found;
 
 /// One pointer or measure.
 #[derive(Debug)]
-struct Wanted {
-    text: String,
-    path: Vec<Segment>,
+struct Wanted<'p> {
+    text: &'p str,
+    path: Path<'p>,
     /// How many leading segments the present path matches.
     matched: usize,
     /// The end of the first value that matches this many segments settles it.
@@ -52,17 +54,25 @@ impl Capture {
     }
 
     fn end(&mut self, bytes: &[u8], at: usize) {
+        // What is no value after all (a number beyond f64, broken UTF-8) is not found.
+        if let Some(from) = self.from.filter(|_| self.raw.is_empty() && !self.too_long) {
+            self.from = None;
+            let whole = &bytes[from..at];
+            self.value = (whole.len() <= VALUE_CAP)
+                .then(|| serde_json::from_slice(whole).ok())
+                .flatten();
+            return;
+        }
         self.take(bytes, at);
         if !self.too_long {
-            // What is no value after all (a number beyond f64, broken UTF-8) is not found.
             self.value = serde_json::from_slice(&self.raw).ok();
         }
         self.raw = Vec::new();
     }
 }
 
-impl Wanted {
-    fn new(text: &str) -> Option<Self> {
+impl<'p> Wanted<'p> {
+    fn new(text: &'p str) -> Option<Self> {
         let (path, settled_at, kind) = if let Some(path) = text.strip_prefix(CHARS) {
             let path = pointer::pattern(path)?;
             let fixed = path.iter().take_while(|it| **it != Segment::Any).count();
@@ -73,7 +83,7 @@ impl Wanted {
             (path, length, Kind::Value(Capture::default()))
         };
         Some(Self {
-            text: text.to_owned(),
+            text,
             path,
             matched: 0,
             settled_at,
@@ -90,11 +100,11 @@ impl Wanted {
 
 /// All that is wanted, and where the reader stands.
 #[derive(Debug)]
-pub(super) struct Tracker {
-    wanted: Vec<Wanted>,
+pub(super) struct Tracker<'p> {
+    wanted: Vec<Wanted<'p>>,
     unsettled: usize,
     /// For each open container the index of its next element.
-    open: Vec<u64>,
+    open: SmallVec<[u64; 8]>,
     /// The most segments that anything unsettled matches: what lies deeper need not be compared.
     reach: usize,
     longest_key: usize,
@@ -102,18 +112,18 @@ pub(super) struct Tracker {
     chars: Option<CharCount>,
 }
 
-impl Tracker {
-    pub(super) fn new<P: AsRef<str>>(pointers: impl IntoIterator<Item = P>) -> Self {
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for pointer in pointers {
-            let text = pointer.as_ref();
+impl<'p> Tracker<'p> {
+    pub(super) fn new(pointers: impl IntoIterator<Item = &'p str>) -> Self {
+        let pointers = pointers.into_iter();
+        let mut wanted: Vec<Wanted<'_>> = Vec::with_capacity(pointers.size_hint().0);
+        for text in pointers {
             if wanted.iter().all(|it| it.text != text) {
                 wanted.extend(Wanted::new(text));
             }
         }
         Self {
             unsettled: wanted.len(),
-            open: Vec::new(),
+            open: SmallVec::new(),
             reach: 0,
             longest_key: wanted
                 .iter()
@@ -146,14 +156,14 @@ impl Tracker {
         }
     }
 
-    pub(super) const fn over<'a>(&'a mut self, bytes: &'a [u8]) -> Tracking<'a> {
+    pub(super) const fn over<'a>(&'a mut self, bytes: &'a [u8]) -> Tracking<'a, 'p> {
         Tracking {
             tracker: self,
             bytes,
         }
     }
 
-    pub(super) fn into_found(self, document_ended: bool) -> Vec<Found> {
+    pub(super) fn into_found(self, document_ended: bool) -> Vec<Found<'p>> {
         self.wanted
             .into_iter()
             .filter_map(|it| {
@@ -180,7 +190,7 @@ impl Tracker {
     }
 
     /// The path goes to another child of the present container.
-    fn enter(&mut self, matches: impl Fn(&Segment) -> bool) {
+    fn enter(&mut self, matches: impl Fn(&Segment<'_>) -> bool) {
         let length = self.open.len().saturating_sub(1);
         if self.reach < length {
             return;
@@ -198,12 +208,12 @@ impl Tracker {
 
 /// A tracker over the bytes of one push.
 #[derive(Debug)]
-pub(super) struct Tracking<'a> {
-    tracker: &'a mut Tracker,
+pub(super) struct Tracking<'a, 'p> {
+    tracker: &'a mut Tracker<'p>,
     bytes: &'a [u8],
 }
 
-impl Sink for Tracking<'_> {
+impl Sink for Tracking<'_, '_> {
     fn value_start(&mut self, at: usize, is_string: bool) {
         let length = self.tracker.open.len();
         if self.tracker.reach < length {

@@ -70,7 +70,7 @@ impl Dialect for OpenInference {
         }
     }
 
-    fn complete(&self, description: &mut Description, found: &[Found]) {
+    fn complete(&self, description: &mut Description, found: &[Found<'_>]) {
         description.max_tokens = ["/max_tokens", "/parameters/max_tokens"]
             .into_iter()
             .find_map(|pointer| look::value(found, pointer)?.as_u64());

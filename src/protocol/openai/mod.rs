@@ -58,7 +58,7 @@ impl Dialect for OpenAi {
         }
     }
 
-    fn complete(&self, description: &mut Description, found: &[Found]) {
+    fn complete(&self, description: &mut Description, found: &[Found<'_>]) {
         let body = body_of(description);
         // A deployment in the path decides before a model in the body.
         if description.model.is_none() {
@@ -126,7 +126,7 @@ fn body_of(description: &Description) -> Body {
         .map_or(Body::None, operation::body)
 }
 
-fn text(found: &[Found], pointer: &str) -> Option<String> {
+fn text(found: &[Found<'_>], pointer: &str) -> Option<String> {
     look::value(found, pointer)?.as_str().map(str::to_owned)
 }
 

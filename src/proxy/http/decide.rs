@@ -70,8 +70,10 @@ fn ask_head<'r>(
     let view = View::new(call, &generation);
     // Made once for all who ask: a head has some twenty fields.
     let fields: Fields<'_> = head.fields(buffer).collect();
-    let (description, pointers) = describe(dialect, head, buffer, &fields);
-    let seen = view.of(head, buffer, &fields, description, &[]);
+    let (host, request) = request_of(head, buffer, &fields);
+    let description = dialect.describe(&request);
+    let pointers = dialect.pointers(&request, &description);
+    let seen = view.of(host, &request, description, &[]);
     let candidates = rules.candidates(&seen);
     let wants_description = candidates.needs_description || observe.model;
     let pointers: SmallVec<[&str; 8]> = pointers
@@ -82,7 +84,7 @@ fn ask_head<'r>(
         .chain(candidates.pointers.iter().copied())
         .collect();
     if pointers.is_empty() || (candidates.is_empty() && !observe.model) {
-        conclude(call, rules, &candidates, &seen, head, buffer);
+        conclude(call, rules, &candidates, &seen);
         call.description = seen.description;
         return Asked::Decided;
     }
@@ -123,11 +125,12 @@ async fn ask_body(
     let generation = call.generation.clone();
     let view = View::new(call, &generation);
     let fields: Fields<'_> = head.fields(buffer).collect();
-    let seen = view.of(head, buffer, &fields, description, &found);
+    let (host, request) = request_of(head, buffer, &fields);
+    let seen = view.of(host, &request, description, &found);
     if !read {
         rules.unreadable(&candidates, &seen);
     }
-    conclude(call, rules, &candidates, &seen, head, buffer);
+    conclude(call, rules, &candidates, &seen);
     call.description = seen.description;
     Ok(continued)
 }
@@ -138,31 +141,28 @@ fn conclude(
     rules: &ListenerRules,
     candidates: &Candidates<'_>,
     seen: &Call<'_>,
-    head: &Request,
-    buffer: &[u8],
 ) {
     let selected = rules.select(candidates, seen);
     if call.decide(&selected, seen) && call.session.worker.records.is_on() {
-        call.told = Some(told(head, buffer));
+        let fields = seen.fields.iter().copied();
+        call.told = Some(told(seen.method, seen.path, fields));
     }
 }
 
-fn describe(
-    dialect: &dyn Dialect,
+/// The host that a request is for, and its head, for all who look into it.
+fn request_of<'c>(
     head: &Request,
-    buffer: &[u8],
-    fields: &[Field<'_>],
-) -> (Description, &'static [&'static str]) {
-    let (_, path, query) = head.parts(buffer);
-    let view = RequestHead {
+    buffer: &'c [u8],
+    fields: &'c [Field<'c>],
+) -> (Option<&'c str>, RequestHead<'c>) {
+    let (host, path, query) = head.parts(buffer);
+    let request = RequestHead {
         method: head.method(buffer),
         path,
         query,
         fields,
     };
-    let description = dialect.describe(&view);
-    let pointers = dialect.pointers(&view, &description);
-    (description, pointers)
+    (host, request)
 }
 
 /// What a call is to rules beside its message.
@@ -185,26 +185,24 @@ impl<'v> View<'v> {
     /// The call as rules see it, for as long as its head stays where it is.
     fn of<'c>(
         self,
-        head: &Request,
-        buffer: &'c [u8],
-        fields: &'c [Field<'c>],
+        host: Option<&'c str>,
+        request: &RequestHead<'c>,
         description: Description,
-        found: &'c [Found],
+        found: &'c [Found<'c>],
     ) -> Call<'c>
     where
         'v: 'c,
     {
-        let (host, path, query) = head.parts(buffer);
         Call {
             listener: self.listener,
             protocol: self.protocol,
             peer: self.session.peer,
             sni: self.session.sni.as_deref(),
-            method: head.method(buffer),
-            path,
-            query,
+            method: request.method,
+            path: request.path,
+            query: request.query,
             host,
-            fields,
+            fields: request.fields,
             description,
             found,
         }
@@ -212,18 +210,17 @@ impl<'v> View<'v> {
 }
 
 /// What a record tells of a request.
-pub(super) fn told(head: &Request, buffer: &[u8]) -> Told {
-    let (_, path, _) = head.parts(buffer);
+pub(super) fn told<'f>(method: &str, path: &str, fields: impl Iterator<Item = Field<'f>>) -> Told {
     Told {
-        method: head.method(buffer).to_owned(),
+        method: method.to_owned(),
         path: path.to_owned(),
-        attempt: attempt(head, buffer),
+        attempt: attempt(fields),
     }
 }
 
 /// Which attempt a request says that it is, from 1: `OpenAI`'s clients count retries, Envoy attempts.
-fn attempt(head: &Request, buffer: &[u8]) -> Option<u32> {
-    head.fields(buffer).find_map(|field| {
+fn attempt<'f>(mut fields: impl Iterator<Item = Field<'f>>) -> Option<u32> {
+    fields.find_map(|field| {
         let number = || std::str::from_utf8(field.value).ok()?.parse::<u32>().ok();
         if field.name.eq_ignore_ascii_case("x-stainless-retry-count") {
             number().map(|retries| retries.saturating_add(1))
@@ -237,13 +234,13 @@ fn attempt(head: &Request, buffer: &[u8]) -> Option<u32> {
 
 /// Reads as much of the body as the pointers need, and keeps it. `None`: it cannot be read so
 /// (encoded, too long, too slow, no JSON).
-async fn look(
+async fn look<'p>(
     call: &InFlight<'_>,
     head: &Request,
     buffer: &mut Buffer,
-    pointers: &[&str],
+    pointers: &[&'p str],
     continued: &mut bool,
-) -> Result<Option<Vec<Found>>, Failure> {
+) -> Result<Option<Vec<Found<'p>>>, Failure> {
     let limits = call.generation.snapshot.limits.clone();
     let encoded = head.fields(buffer).any(|field| {
         field.name.eq_ignore_ascii_case("content-encoding")
@@ -256,7 +253,7 @@ async fn look(
     if encoded {
         return Ok(None);
     }
-    let mut look = Look::new(pointers);
+    let mut look = Look::new(pointers.iter().copied());
     let cap = head.len + limits.look_bytes;
     let read = async {
         let mut scanned_to = head.len;

@@ -80,7 +80,8 @@ fn begin<'s>(session: &'s Session, buffer: &[u8], head: &Request) -> InFlight<'s
     call.count();
     traced::of_caller(&mut call, head, buffer);
     if call.is_sampled() || call.has_span() {
-        call.told = Some(told(head, buffer));
+        let (_, path, _) = head.parts(buffer);
+        call.told = Some(told(head.method(buffer), path, head.fields(buffer)));
         call.started_at = Some(SystemTime::now());
     }
     call

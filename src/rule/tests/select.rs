@@ -211,7 +211,7 @@ fn select(set: &RuleSet, seen: &Seen) -> Vec<u32> {
         .collect();
     let query = seen.color.map(|color| format!("size=3&color={color}"));
     let user = seen.user.map(|user| Found {
-        pointer: "/user".to_owned(),
+        pointer: "/user",
         value: json!(user),
     });
     let mut call = Call {
@@ -284,7 +284,7 @@ fn a_thousand_rules_are_narrowed_to_those_that_may_match() {
         value: b"tenant-7",
     }];
     let found = [Found {
-        pointer: "/metadata/7".to_owned(),
+        pointer: "/metadata/7",
         value: json!("on"),
     }];
     let mut call = Call {
@@ -310,11 +310,11 @@ fn each_condition_of_the_head_and_the_description() {
     }];
     let found = [
         Found {
-            pointer: "/temperature".to_owned(),
+            pointer: "/temperature",
             value: json!(0.5),
         },
         Found {
-            pointer: "/tools".to_owned(),
+            pointer: "/tools",
             value: json!(null),
         },
     ];
