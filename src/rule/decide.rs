@@ -132,15 +132,19 @@ pub fn decide(
             _ if !pull.hit => VerdictKind::Missed,
             Some(why) => VerdictKind::Denied(why),
             // A panic in one rule's fault must not harm the call, nor the rules beside it.
-            None => match catch_unwind(AssertUnwindSafe(|| {
-                arm(spec, &token, call, it, seed, &pull)
-            })) {
-                Ok(effects) => {
-                    decision.plan.effects.extend(effects);
+            None => {
+                let planned = &mut decision.plan.effects;
+                let before = planned.len();
+                let armed = catch_unwind(AssertUnwindSafe(|| {
+                    arm(spec, &token, call, it, seed, &pull, planned);
+                }));
+                if armed.is_ok() {
                     VerdictKind::Hit
+                } else {
+                    planned.truncate(before);
+                    VerdictKind::Denied(Denied::Panic)
                 }
-                Err(_) => VerdictKind::Denied(Denied::Panic),
-            },
+            }
         };
         decision.verdicts.push(Verdict {
             token,
@@ -151,7 +155,7 @@ pub fn decide(
     decision
 }
 
-/// The effects of all faults of a rule that hit.
+/// Plans the effects of all faults of a rule that hit.
 fn arm(
     spec: &RuleSpec,
     token: &RuleToken,
@@ -159,9 +163,9 @@ fn arm(
     selected: &Selected,
     seed: Seed,
     pull: &Pull,
-) -> Vec<Planned> {
+    planned: &mut Vec<Planned>,
+) {
     let number = selected.moment.number;
-    let mut planned = Vec::with_capacity(spec.faults.len());
     let draw = pull.draw.unwrap_or_default();
     let asked = pull.asked.as_ref();
     let own = asked.is_none_or(|asked| asked.own(draw));
@@ -187,5 +191,4 @@ fn arm(
             effect,
         });
     }
-    planned
 }

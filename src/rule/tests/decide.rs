@@ -172,7 +172,10 @@ impl Fault for Panics {
 #[test]
 fn a_panic_disarms_its_rule_and_harms_no_other() {
     let mut buggy = rule("buggy", 1.0);
-    buggy.faults[0].fault = Arc::new(Panics);
+    // What its first fault planned goes too.
+    let mut second = buggy.faults[0].clone();
+    second.fault = Arc::new(Panics);
+    buggy.faults.push(second);
     let set = compile(vec![buggy, rule("sound", 1.0)]);
     let decision = decide(&set, &selected(&set, 0), &call(), Seed(1), false);
     let denied = VerdictKind::Denied(Denied::Panic);
