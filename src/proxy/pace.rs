@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Two firings are never nearer than this: what a lone wait is late by, at most.
-const APART: Duration = Duration::from_micros(200);
 /// Where many waits end, they end on ticks so far apart.
 const TICK: Duration = Duration::from_micros(1500);
 /// Over how long the ended waits are counted.
@@ -58,7 +56,7 @@ impl Pace {
     /// When the timer fires for a wait that falls due at `due`: never before.
     pub(super) fn next(self, due: Instant) -> Instant {
         if self.ended < MANY * PARTS {
-            return due.max(self.fired + APART);
+            return due;
         }
         let since = due.saturating_duration_since(self.start).as_nanos();
         let into = since % TICK.as_nanos();
@@ -123,10 +121,8 @@ mod tests {
         // One that falls due on a tick ends with the next.
         assert_eq!(crowd.next(now), now + TICK);
         let alone = crowd.fired(now + MEMORY, 1);
-        let due = now + MEMORY + Duration::from_millis(1);
+        let due = now + MEMORY + Duration::from_micros(1);
         assert_eq!(alone.next(due), due);
-        let near = now + MEMORY + Duration::from_micros(1);
-        assert_eq!(alone.next(near), now + MEMORY + APART);
         // Nothing overflows.
         let most = (0..100).fold(crowd, |pace, _| pace.fired(now, u32::MAX));
         assert_eq!(most.next(later), now + TICK);
