@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test unit e2e full e2e-lock lint fmt docs bench bench-peers fuzz-smoke clean
+.PHONY: help setup demo build test unit e2e full e2e-lock lint fmt docs bench bench-peers layout fuzz-smoke clean
 
 CARGO ?= cargo
 # Keyword arguments for a part of the end-to-end tests: make e2e ARGS="-k redis"
@@ -63,6 +63,10 @@ bench-peers: ## beside nginx, HAProxy and Envoy, 20 minutes (ARGS="--only http -
 	$(CARGO) build --release --locked
 	env $$(benches/peers/setup.sh) HORMESIS_BIN=$${HORMESIS_BIN:-target/release/hormesis} \
 	  python3 benches/peers/peers.py $(ARGS)
+
+layout: ## find out anew which functions a start runs, for build/layout.ld (needs valgrind)
+	$(CARGO) build --profile profiling --locked
+	python3 build/layout.py target/profiling/hormesis
 
 fuzz-smoke: ## a minute of each fuzz target (needs cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is not installed (cargo install cargo-fuzz)" >&2; exit 1; }

@@ -1,0 +1,32 @@
+//! Has the linker put the functions that a start runs next to each other (`build/layout.ld`). They
+//! are a sixth of the code; strewn over it they keep most of its pages in memory.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the environment is how cargo tells a build script what it builds"
+)]
+
+use std::env;
+
+const LAYOUT: &str = "build/layout.ld";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={LAYOUT}");
+    if is_wanted() {
+        let root = env!("CARGO_MANIFEST_DIR");
+        println!("cargo:rustc-link-arg-bin=hormesis=-Wl,-T,{root}/{LAYOUT}");
+    }
+}
+
+/// In release builds for Linux, with the linkers that a compiler comes with: GNU's and LLVM's read
+/// the script, and others may not.
+fn is_wanted() -> bool {
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|it| it == value);
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let chosen = env::var_os("RUSTC_LINKER").is_some()
+        || ["linker=", "fuse-ld=", "--ld-path"]
+            .iter()
+            .any(|it| flags.contains(it));
+    is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !chosen
+}
