@@ -45,9 +45,9 @@ def by_name(name):
     return next(row for row in ROWS if row.name == name)
 
 
-def figure(report, row, proxy):
-    """The median of one proxy on one row."""
-    return middle(report["rows"].get(row.name, {}).get(proxy, []), row.value)
+def figure(report, row, proxy, value=""):
+    """The median of one proxy on one row, of the value that counts there or another one."""
+    return middle(report["rows"].get(row.name, {}).get(proxy, []), value or row.value)
 
 
 def judged(report, row, bar):
@@ -56,7 +56,9 @@ def judged(report, row, bar):
     if bar is None:
         return "", "", None
     if not math.isnan(bar.limit):
-        return f"≤ {bar.limit:g}", number(ours), None if math.isnan(ours) else ours <= bar.limit
+        other = bar.share * figure(report, row, row.ours, bar.of) if bar.of else math.nan
+        limit = bar.limit if math.isnan(other) else max(bar.limit, other)
+        return f"≤ {number(limit)}", number(ours), None if math.isnan(ours) else ours <= limit
     medians = {name: figure(report, row, name) for name in bar.beside}
     best = min((name for name, it in medians.items() if not math.isnan(it)), key=medians.get, default=None)
     if best is None or math.isnan(ours) or medians[best] <= 0:
