@@ -104,9 +104,9 @@ impl Timer {
                 }
             }
             let now = Instant::now();
-            self.0.armed.set(None);
+            let asked = self.0.armed.take().filter(|_| self.0.fd.is_some());
             let ended = self.fire(now);
-            self.0.pace.set(self.0.pace.get().fired(now, ended));
+            self.0.pace.set(self.0.pace.get().fired(now, ended, asked));
             if let Some(next) = self.next_living() {
                 self.arm(next, now);
             }
@@ -224,7 +224,9 @@ impl Timer {
         if let Some(at) = deadline {
             self.forget_dropped();
             self.0.heap.borrow_mut().push(Reverse((at, sequence, key)));
-            if self.0.armed.get().is_none_or(|armed| at < armed) {
+            // What is armed may be a head start for a later one.
+            let lead = self.0.pace.get().lead();
+            if self.0.armed.get().is_none_or(|armed| at < armed + lead) {
                 self.arm(at, Instant::now());
             }
         }
@@ -250,7 +252,7 @@ impl Timer {
             self.0.armed.set(Some(at));
             return self.0.rearm.notify_one();
         };
-        let at = self.0.pace.get().next(at);
+        let at = self.0.pace.get().next(at, now);
         if self.0.armed.get().is_some_and(|armed| armed <= at) {
             return;
         }
