@@ -172,13 +172,13 @@ impl Attribution {
                 book.live() && book.horizon < over && concerns(book.reach, it.program, policy)
             })
         };
-        // A round ends nearly all calls: those that stay are put into a new tree, which takes less
-        // than to take the others out one by one.
-        let (ready, staying): (Vec<_>, Vec<_>) = std::mem::take(&mut self.calls)
-            .into_iter()
-            .partition(|(_, it)| it.over().is_some_and(|over| !waits(it, over)));
-        self.calls = staying.into_iter().collect();
-        for (call, it) in ready {
+        let ready: Vec<u64> = self
+            .calls
+            .iter()
+            .filter(|(_, it)| it.over().is_some_and(|over| !waits(it, over)))
+            .map(|(call, _)| *call)
+            .collect();
+        for (call, it) in self.take(&ready) {
             if let Some((_, finish)) = &it.ended {
                 let labels = self.classes.labels(finish);
                 for charge in &it.charges {
@@ -196,6 +196,23 @@ impl Attribution {
             }
         }
         self.forget();
+    }
+
+    /// Takes these calls out; both are ascending.
+    fn take(&mut self, ready: &[u64]) -> Vec<(u64, Box<InFlight>)> {
+        if 2 * ready.len() < self.calls.len() {
+            let found = ready.iter();
+            return found
+                .filter_map(|call| self.calls.remove_entry(call))
+                .collect();
+        }
+        // Most are over: a new tree of those that stay takes less than to take the others out.
+        let mut ready = ready.iter().peekable();
+        let (over, staying): (Vec<_>, Vec<_>) = std::mem::take(&mut self.calls)
+            .into_iter()
+            .partition(|(call, _)| ready.next_if_eq(&call).is_some());
+        self.calls = staying.into_iter().collect();
+        over
     }
 
     /// Ghosts that nothing watches any more are over.
