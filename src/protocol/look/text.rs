@@ -15,9 +15,9 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) const fn new(longest: usize) -> Self {
+    pub(super) fn new(longest: usize) -> Self {
         Self {
-            name: SmallVec::new_const(),
+            name: SmallVec::new(),
             longest,
             high: None,
             is_none: false,
