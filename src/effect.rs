@@ -1,5 +1,5 @@
 //! The closed set of things that a fault can ask for. Effects are data: a plan can be printed,
-//! logged and replayed. The driver interprets them and knows neither fault kinds nor protocols.
+//! logged and replayed, its lengths of time to the microsecond. The driver interprets them and knows neither fault kinds nor protocols.
 
 use std::sync::Arc;
 use std::time::Duration;

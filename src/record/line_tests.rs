@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::call::{Phase, Side};
-use crate::effect::{Effect, NotApplicable, Planned, RuleToken, WaitTime};
+use crate::effect::{Effect, ListenerLevel, NotApplicable, Planned, Rate, RuleToken, WaitTime};
 use crate::law::Law;
 use crate::record::Timing;
 use crate::record::reference::{hold_section, section};
@@ -244,4 +244,70 @@ fn a_note_says_when_and_what() {
         String::from_utf8(to_text(&note)).unwrap(),
         "{\"kind\":\"note\",\"time\":\"1970-01-01T00:00:00.000000Z\",\"text\":\"deployed \\\"1.4.2\\\"\"}\n"
     );
+}
+
+/// No length of time is written as serde would write one, and what is written reads back.
+#[test]
+fn lengths_of_time_are_microseconds_in_all_that_is_data() {
+    fn holds<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(data: &T) {
+        let text = serde_json::to_string(data).unwrap();
+        assert!(!text.contains("secs") && !text.contains("null"), "{text}");
+        let times = text.matches("_us\":").count();
+        assert_eq!(times, text.matches(":1500").count(), "{text}");
+        assert_eq!(serde_json::from_str::<T>(&text).unwrap(), *data, "{text}");
+    }
+
+    let time = Duration::from_micros(1500);
+    let (at, side) = (Phase::BeforeUpstream, Side::Request);
+    let wait = |time| Effect::Wait { at, side, time };
+    let pace = |rate| Effect::Pace { side, rate };
+    let laws = [
+        Law::Fixed(time),
+        Law::Exponential { mean: time },
+        Law::Normal {
+            mean: time,
+            sd: time,
+        },
+        Law::Uniform {
+            min: time,
+            max: time,
+        },
+        Law::Lognormal {
+            median: time,
+            sigma: 0.5,
+        },
+    ];
+    for law in laws {
+        let law = Law::Capped {
+            max: time,
+            law: Box::new(law),
+        };
+        holds(&wait(WaitTime::Each { law, sub_seed: 7 }));
+    }
+    for effect in [
+        wait(WaitTime::Once(time)),
+        pace(Rate::Tokens { gap: time }),
+        pace(Rate::Units { gap: time }),
+        Effect::Blackhole {
+            at,
+            side,
+            time: Some(time),
+        },
+        Effect::Blackhole {
+            at,
+            side,
+            time: None,
+        },
+        Effect::Send {
+            times: 2,
+            gap: time,
+            cap: 10,
+        },
+        Effect::Level {
+            state: ListenerLevel::SlowAccept(time),
+        },
+    ] {
+        holds(&effect);
+    }
+    holds(&Admission::Wait(time));
 }
