@@ -10,12 +10,17 @@ use std::env;
 
 const LAYOUT: &str = "build/layout.ld";
 
+/// `off` where a linker cannot read the script.
+const SWITCH: &str = "HORMESIS_LAYOUT";
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={LAYOUT}");
+    println!("cargo:rerun-if-env-changed={SWITCH}");
     if is_wanted() {
-        let root = env!("CARGO_MANIFEST_DIR");
-        println!("cargo:rustc-link-arg-bin=hormesis=-Wl,-T,{root}/{LAYOUT}");
+        // The linker of the root package runs in its folder; a whole path would not survive a comma
+        // in it, nor that the folder is moved.
+        println!("cargo:rustc-link-arg-bin=hormesis=-Wl,-T,{LAYOUT}");
     }
 }
 
@@ -25,8 +30,8 @@ fn is_wanted() -> bool {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|it| it == value);
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let chosen = env::var_os("RUSTC_LINKER").is_some()
-        || ["linker=", "fuse-ld=", "--ld-path"]
+        || ["linker", "fuse-ld=", "--ld-path", "link-arg=-B"]
             .iter()
             .any(|it| flags.contains(it));
-    is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !chosen
+    is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !chosen && !is(SWITCH, "off")
 }

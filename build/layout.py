@@ -3,8 +3,9 @@
 
     layout.py BINARY     an optimised build with symbols: `make layout` builds it
 
-A name is written without its hash, which compilers and checkouts change, unless that would bring
-along much that is not run. Names that no longer exist match nothing: the layout ages, and stays right.
+Names are written without their hash, which compilers, checkouts and profiles change; so others of the
+same name come along, and those names that bring the most come last. Names that no longer exist match
+nothing: the layout ages, and stays right.
 """
 
 import http.client
@@ -18,8 +19,9 @@ import time
 from pathlib import Path
 
 LAYOUT = Path(__file__).with_name("layout.ld")
-# Bytes of functions that are not run which one name may bring along.
-SPARE_BYTES = 2048
+# Bytes of functions that are not run which a name brings along: up to the first it is among the
+# dense ones, beyond the second it is left out.
+DENSE_BYTES, MOST_BYTES = 2 << 10, 64 << 10
 START_S = 60
 HEADER = """/* Written by build/layout.py (`make layout`): the functions that a start and a first call run. */
 SECTIONS
@@ -93,7 +95,7 @@ def pattern(name):
     """The name without what another compiler or checkout would hash anew."""
     name = re.sub(r"17h[0-9a-f]{16}E", "17h*E", name)
     name = re.sub(r"(?<=Cs)[0-9a-zA-Z]+_", "*_", name) if name.startswith("_R") else name
-    return re.sub(r"\.llvm\.\d+", "*", name)
+    return re.sub(r"(\.llvm)?\.\d+$", "*", name)
 
 
 def main():
@@ -110,14 +112,14 @@ def main():
     for name, size in sizes.items():
         if name not in ran:
             spare[pattern(name)] = spare.get(pattern(name), 0) + size
-    kept = {pattern(name) if spare.get(pattern(name), 0) <= SPARE_BYTES else name for name in ran}
+    kept = {it for it in map(pattern, ran) if spare.get(it, 0) <= MOST_BYTES}
+    ordered = sorted(kept, key=lambda it: (spare.get(it, 0) > DENSE_BYTES, it))
     # Compilers put what is marked cold apart, and a start runs some of that too.
-    text = HEADER + "".join(f"    *(.text.{name} .text.unlikely.{name})\n" for name in sorted(kept)) + FOOTER
+    text = HEADER + "".join(f"    *(.text.{name} .text.unlikely.{name})\n" for name in ordered) + FOOTER
     LAYOUT.write_text(text)
-    loose = [it for it in kept if "*" in it]
-    brought = sum(spare.get(it, 0) for it in loose)
-    print(f"{len(ran)} functions, {sum(sizes[it] for it in ran) >> 10} KiB; {len(loose)} of {len(kept)} names")
-    print(f"without their hash, which bring along {brought >> 10} KiB")
+    brought = sum(spare.get(it, 0) for it in kept)
+    print(f"{len(ran)} functions, {sum(sizes[it] for it in ran) >> 10} KiB, by {len(kept)} names, which bring along", end=" ")
+    print(f"{brought >> 10} KiB")
 
 
 if __name__ == "__main__":
