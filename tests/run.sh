@@ -6,11 +6,17 @@ started=$SECONDS
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-setup_failed=0
-tests/e2e/setup.sh || setup_failed=1
-
-rust=0
-cargo build --locked
+setup_failed=0 rust=0
+if command -v cc >/dev/null && [ -e /usr/include/stdlib.h ]; then
+  # Beside the first build: it mostly waits for downloads.
+  tests/e2e/setup.sh >"$logs/setup" 2>&1 &
+  cargo build --locked || rust=1
+  wait $! || setup_failed=1
+  cat "$logs/setup"
+else
+  tests/e2e/setup.sh || setup_failed=1
+  cargo build --locked || rust=1
+fi
 cargo test --locked --no-fail-fast 2>&1 | tee "$logs/rust" || rust=1
 
 e2e=0
