@@ -45,20 +45,24 @@ def chosen(row, everyone, wanted):
     return [it for it in named if row.mode in it.modes and (not wanted or it.family in wanted)]
 
 
-def averaged(runs):
-    """The figures of one proxy in one round, of all its passes; `None` where each of them failed."""
-    return {key: statistics.fmean(run[key] for run in runs) for key in runs[0]} if runs else None
+def averaged(passes):
+    """The figures of one proxy in one round; `None` where a pass failed."""
+    return None if None in passes else {key: statistics.fmean(it[key] for it in passes) for key in passes[0]}
 
 
 def run_round(rig, row, rows):
     """Name → figures. Who comes first there comes last on the way back."""
     passes = {proxy.name: [] for proxy in rows}
-    for proxy in rows if row.restarts or row.alone else [*rows, *reversed(rows)]:
+    # One alone goes there and back by itself, and memory does not hang on the order.
+    once = row.alone or row.rounds == 1
+    for proxy in rows if once else [*rows, *reversed(rows)]:
+        figures = None
         try:
-            passes[proxy.name].append(row.measure(rig, proxy))
+            figures = row.measure(rig, proxy)
         except FAILURES as error:
             print(f"{row.name}: {proxy.name}: {error}", file=sys.stderr)
-    return {name: averaged(runs) for name, runs in passes.items()}
+        passes[proxy.name].append(figures)
+    return {name: averaged(figures) for name, figures in passes.items()}
 
 
 def run_row(rig, row, rows, rounds):

@@ -37,8 +37,11 @@ def spread(runs, value):
 def over(runs, others, value):
     """How many times another's figure ours is, from what is between them in each round: what the
     machine did besides hit both. It is 1 + the median difference over the other's median."""
-    differences = [run[value] - other[value] for run, other in zip(runs, others) if run and other]
-    return 1 + statistics.median(differences) / middle(others, value) if differences else math.nan
+    pairs = [(run[value], other[value]) for run, other in zip(runs, others) if run and other]
+    pairs = [pair for pair in pairs if all(map(math.isfinite, pair))]
+    if 2 * len(pairs) < len(runs):
+        return math.nan
+    return 1 + statistics.median(a - b for a, b in pairs) / statistics.median(b for _, b in pairs)
 
 
 def by_name(name):
@@ -56,8 +59,10 @@ def judged(report, row, bar):
     if bar is None:
         return "", "", None
     if not math.isnan(bar.limit):
-        other = bar.share * figure(report, row, row.ours, bar.of) if bar.of else math.nan
-        limit = bar.limit if math.isnan(other) else max(bar.limit, other)
+        # Of the proxy that has the least of it, so that nobody is the better for being slow.
+        figures = (figure(report, row, name, bar.of) for name in row.proxies if bar.of)
+        least = min(filter(math.isfinite, figures), default=0)
+        limit = max(bar.limit, bar.share * least if bar.of else 0)
         return f"≤ {number(limit)}", number(ours), None if math.isnan(ours) else ours <= limit
     medians = {name: figure(report, row, name) for name in bar.beside}
     best = min((name for name, it in medians.items() if not math.isnan(it)), key=medians.get, default=None)
@@ -65,6 +70,8 @@ def judged(report, row, bar):
         return f"≤ {bar.ratio:g} ×", "–", None
     results = report["rows"][row.name]
     ratio = over(results[row.ours], results[best], row.value)
+    if math.isnan(ratio):
+        return f"≤ {bar.ratio:g} ×", "–", None
     return f"≤ {bar.ratio:g} ×", f"{ratio:.2f} ×", ratio <= bar.ratio
 
 

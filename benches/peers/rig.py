@@ -120,13 +120,17 @@ class Rig:
         self.upstreams = []
 
     def spawn(self, argv, cores, **kwargs):
-        def place():
+        if self.nice:
+            argv = ["nice", "-n", str(self.nice), *argv]
+        # The cores are inherited, not set between fork and exec: a hook there makes Python copy itself,
+        # which takes as long as what a start is measured to take.
+        mine = os.sched_getaffinity(0)
+        try:
             if cores:
                 os.sched_setaffinity(0, cores)
-            if self.nice:
-                os.setpriority(os.PRIO_PROCESS, 0, self.nice)
-
-        return subprocess.Popen(argv, preexec_fn=place, stdin=subprocess.DEVNULL, **kwargs)
+            return subprocess.Popen(argv, stdin=subprocess.DEVNULL, **kwargs)
+        finally:
+            os.sched_setaffinity(0, mine)
 
     def start_upstreams(self):
         where = self.work / "upstream"
