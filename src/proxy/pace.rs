@@ -187,6 +187,6 @@ mod tests {
         assert_eq!(pace.next(due, start), due - MOST);
         // Too near for a head start: what is left is waited for.
         assert_eq!(pace.next(start + MOST, start), start + MOST);
-        assert_eq!(pace.fired(start, 0, Some(start)).lead(), MOST - EARLY);
+        assert_eq!(pace.fired(start, 0, Some(start)).lead() + EARLY, MOST);
     }
 }
