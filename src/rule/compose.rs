@@ -80,11 +80,6 @@ impl Course {
             .map(|(index, _)| index)
     }
 
-    /// Whether a step still to act needs the units of the answer told apart.
-    pub fn needs_units(&self) -> bool {
-        self.pending().any(|(_, effect)| effect.needs_units())
-    }
-
     /// The step at `index` is terminal and has acted: it ends the plan, and what has not acted yet
     /// never will.
     pub fn end(&mut self, index: usize) {
@@ -248,7 +243,6 @@ mod tests {
             8,
         );
         assert_eq!(rules(&course), [3, 2, 1, 0]);
-        assert!(course.needs_units());
     }
 
     #[test]

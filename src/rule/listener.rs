@@ -32,7 +32,6 @@ pub(super) struct Entry {
     pub(super) rule: u32,
     pub(super) cell: Arc<RuleCell>,
     pub(super) select: Arc<Select>,
-    pub(super) needs_units: bool,
 }
 
 /// Rules with the same conditions on the head.
@@ -122,15 +121,6 @@ impl ListenerRules {
     /// Whether no rule can select a call here now: the fast path.
     pub fn is_empty(&self) -> bool {
         !self.groups.iter().any(Group::is_armed)
-    }
-
-    /// Whether an armed rule here acts on units of answers, so that the answers of this listener
-    /// may have to be framed. What one call needs its plan says: [`crate::rule::Course::needs_units`].
-    pub fn needs_units(&self) -> bool {
-        self.groups
-            .iter()
-            .flat_map(|group| &group.entries)
-            .any(|entry| entry.needs_units && entry.cell.is_armed())
     }
 
     /// Rules that the call may be selected by, judged by its head. Where one of them depends on

@@ -182,10 +182,6 @@ fn entries(specs: &[RuleSpec], cells: &[Arc<RuleCell>], listener: &str) -> Vec<E
             rule,
             cell: Arc::clone(cell),
             select: Arc::clone(&spec.select),
-            needs_units: spec
-                .faults
-                .iter()
-                .any(|it| it.fault.place().0.needs_units()),
         })
         .collect()
 }
