@@ -97,11 +97,11 @@ impl Attribution {
         let reach = self.books[source].reach;
         let policy = self.idle.policy;
         scratch.present.clear();
-        for (call, it) in &self.calls {
+        for (call, it) in self.calls.iter() {
             let time = it.presence(stretch);
             if time.any() && concerns(reach, it.program, policy) {
                 scratch.present.push(Present {
-                    call: Some(*call),
+                    call: Some(call),
                     program: it.program,
                     time,
                 });
@@ -129,7 +129,7 @@ impl Attribution {
     fn divide_idle(&mut self, source: usize, idle_uj: u64, scratch: &mut Scratch) {
         let weights: Vec<u64> = scratch.present.iter().map(|it| it.time.active).collect();
         for (it, part) in scratch.present.iter().zip(apportion(idle_uj, &weights)) {
-            let call = it.call.and_then(|call| self.calls.get_mut(&call));
+            let call = it.call.and_then(|call| self.calls.get_mut(call));
             if let Some(call) = call {
                 call.charge(source).idle_uj += part;
             }
@@ -300,13 +300,13 @@ impl Attribution {
         };
         let number = self.ranges.next_number();
         for touch in &record.touches {
-            if let Some(call) = self.calls.get_mut(&touch.call) {
+            if let Some(call) = self.calls.get_mut(touch.call) {
                 call.first_record.get_or_insert(number);
             }
         }
         let (calls, classes) = (&mut self.calls, &self.classes);
         self.ranges.remember(record, classes, |call, source, uj| {
-            if let Some(call) = calls.get_mut(&call) {
+            if let Some(call) = calls.get_mut(call) {
                 let charge = call.charge(source);
                 charge.early_uj = charge.early_uj.saturating_add(uj);
             }
@@ -314,7 +314,7 @@ impl Attribution {
     }
 
     fn charge_one(&mut self, dynamic: Dynamic, pot: Pot, it: Present, uj: u64, crowd: Crowd) {
-        let call = it.call.and_then(|call| self.calls.get_mut(&call));
+        let call = it.call.and_then(|call| self.calls.get_mut(call));
         let Some(call) = call else {
             self.books[dynamic.source].put(Part::Folded, uj);
             return;
@@ -352,7 +352,7 @@ impl Attribution {
             let hidden = chosen().any(|other| {
                 other.call != it.call && (other.time.active > 0 || other.time.held > 0)
             });
-            let call = it.call.and_then(|call| self.calls.get_mut(&call));
+            let call = it.call.and_then(|call| self.calls.get_mut(call));
             let Some(call) = call else { continue };
             let Some(since) = call.ghost_since() else {
                 continue;

@@ -2,14 +2,14 @@
 
 mod book;
 mod call;
+mod calls;
 mod classes;
 mod division;
 mod ranges;
 
-use std::collections::BTreeMap;
-
 use self::book::Book;
 use self::call::{InFlight, Origin};
+use self::calls::Calls;
 use self::classes::Classes;
 use self::division::Scratch;
 use self::ranges::{Ranges, Scale};
@@ -30,8 +30,7 @@ pub struct Attribution {
     programs: Vec<Option<usize>>,
     idle: IdleSettings,
     books: Vec<Book>,
-    /// Boxed: a call is many words, and the tree moves its neighbours when one comes or goes.
-    calls: BTreeMap<u64, Box<InFlight>>,
+    calls: Calls,
     folded: Vec<FoldedStretch>,
     folded_calls: u64,
     classes: Classes,
@@ -56,7 +55,7 @@ impl Attribution {
             programs,
             idle,
             books: Vec::new(),
-            calls: BTreeMap::new(),
+            calls: Calls::default(),
             folded: Vec::new(),
             folded_calls: 0,
             classes: Classes::default(),
@@ -90,17 +89,15 @@ impl Attribution {
         match event {
             Event::Begin { upstream } => {
                 let program = self.programs.get(usize::from(upstream)).copied().flatten();
-                self.calls
-                    .entry(call)
-                    .or_insert_with(|| Box::new(InFlight::new(program, at)));
+                self.calls.begin(call, program, at);
             }
             Event::Done => {
-                if let Some(it) = self.calls.get_mut(&call) {
+                if let Some(it) = self.calls.get_mut(call) {
                     it.done(at);
                 }
             }
             Event::End(finish) => {
-                let Some(it) = self.calls.get_mut(&call) else {
+                let Some(it) = self.calls.get_mut(call) else {
                     return;
                 };
                 if it.ended.is_none() {
@@ -109,12 +106,12 @@ impl Attribution {
                 }
             }
             Event::Hold => {
-                if let Some(it) = self.calls.get_mut(&call) {
+                if let Some(it) = self.calls.get_mut(call) {
                     it.hold(at);
                 }
             }
             Event::Release => {
-                if let Some(it) = self.calls.get_mut(&call) {
+                if let Some(it) = self.calls.get_mut(call) {
                     it.release(at);
                 }
             }
@@ -131,6 +128,7 @@ impl Attribution {
 
     /// Takes the next stretch of a source's time.
     pub fn advance(&mut self, source: usize, step: &Step) {
+        self.calls.sort();
         match step {
             Step::Gap { stretch, uj } => self.gap(source, *stretch, *uj),
             Step::Window {
@@ -172,13 +170,14 @@ impl Attribution {
                 book.live() && book.horizon < over && concerns(book.reach, it.program, policy)
             })
         };
-        let ready: Vec<u64> = self
+        self.calls.sort();
+        let ready = self
             .calls
-            .iter()
-            .filter(|(_, it)| it.over().is_some_and(|over| !waits(it, over)))
-            .map(|(call, _)| *call)
-            .collect();
-        for (call, it) in self.take(&ready) {
+            .part(|it| it.over().is_some_and(|over| !waits(it, over)));
+        for (call, slot) in ready {
+            let Some(it) = self.calls.take(slot) else {
+                continue;
+            };
             if let Some((_, finish)) = &it.ended {
                 let labels = self.classes.labels(finish);
                 for charge in &it.charges {
@@ -196,23 +195,6 @@ impl Attribution {
             }
         }
         self.forget();
-    }
-
-    /// Takes these calls out; both are ascending.
-    fn take(&mut self, ready: &[u64]) -> Vec<(u64, Box<InFlight>)> {
-        if 2 * ready.len() < self.calls.len() {
-            let found = ready.iter();
-            return found
-                .filter_map(|call| self.calls.remove_entry(call))
-                .collect();
-        }
-        // Most are over: a new tree of those that stay takes less than to take the others out.
-        let mut ready = ready.iter().peekable();
-        let (over, staying): (Vec<_>, Vec<_>) = std::mem::take(&mut self.calls)
-            .into_iter()
-            .partition(|(call, _)| ready.next_if_eq(&call).is_some());
-        self.calls = staying.into_iter().collect();
-        over
     }
 
     /// Ghosts that nothing watches any more are over.
