@@ -11,11 +11,19 @@ HOST = "127.0.0.1"
 SO_TIMESTAMPNS = 35
 
 
+# The kernel may name a port again as soon as its socket is closed.
+GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    """A port that nothing listens on at this moment, and that nobody here was given before."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = probe.getsockname()[1]
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 def now() -> float:
