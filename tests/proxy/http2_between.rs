@@ -5,7 +5,7 @@ use h2::Reason;
 use serde_json::Value;
 
 use crate::support::http2::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, OK, RST_STREAM};
-use crate::support::http2_client::{Answer, Exchange, H2Client, block, request, rest_of};
+use crate::support::http2_client::{Answer, Exchange, H2Client, block, frame, request, rest_of};
 use crate::support::sidecar::ending;
 use crate::support::{End, Running, Sidecar, Upstream};
 
@@ -199,10 +199,13 @@ fn announced_trailers_reach_a_client_of_http1_in_chunks_and_others_have_no_place
             fields.push(("trailer", "x-sum"));
         }
         let head = [OK, &block(&fields)].concat();
-        server.send(HEADERS, END_HEADERS, stream, &head);
-        server.send(DATA, 0, stream, b"abc");
-        let flags = END_HEADERS | END_STREAM;
-        server.send(HEADERS, flags, stream, &block(&[("x-sum", "1")]));
+        let trailers = block(&[("x-sum", "1")]);
+        // Together: a stream that has not ended when its announced length is here is cancelled.
+        server.send_together(&[
+            frame(HEADERS, END_HEADERS, stream, &head),
+            frame(DATA, 0, stream, b"abc"),
+            frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers),
+        ]);
         let answer = client.answer();
         assert_eq!(answer.field("content-length").is_none(), announced);
         assert_eq!(answer.wire_body, expected.as_bytes());

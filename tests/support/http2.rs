@@ -13,6 +13,7 @@ use http::Request;
 use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
 use tokio::task::spawn_local;
 
+use super::http2_client::frame;
 use super::{Upstream, Wire};
 
 /// The upstream of the h2 crate.
@@ -138,11 +139,12 @@ impl Frames {
     }
 
     pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let mut bytes = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
-        bytes.extend_from_slice(&[kind, flags]);
-        bytes.extend_from_slice(&stream.to_be_bytes());
-        bytes.extend_from_slice(payload);
-        self.0.send(bytes);
+        self.0.send(frame(kind, flags, stream, payload));
+    }
+
+    /// In one write: who reads the first sees the others too.
+    pub(crate) fn send_together(&mut self, frames: &[Vec<u8>]) {
+        self.0.send(frames.concat());
     }
 
     #[track_caller]
