@@ -1,5 +1,6 @@
 //! The seven toxics on open connections, with real sockets on both sides.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hormesis::toxic::{Toxic, ToxicKind};
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::support::sidecar::ending;
 use crate::support::toxiproxy::{Proxied, toxic};
-use crate::support::{End, Sidecar, Upstream, eventually, noise};
+use crate::support::{End, PATIENCE, Sidecar, Upstream, eventually, noise};
 
 const SHORT: Duration = Duration::from_millis(30);
 
@@ -375,26 +376,30 @@ fn a_thousand_toxics_come_and_go_under_steady_load_and_nothing_hangs() {
         ToxicKind::LimitData { bytes: i64::MAX },
         ToxicKind::Noop,
     ];
-    let passed: Vec<u64> = std::thread::scope(|scope| {
-        let stop = &stop;
+    let passed: Vec<_> = (0..PAIRS).map(|_| AtomicU64::new(0)).collect();
+    std::thread::scope(|scope| {
+        let (stop, passed) = (&stop, &passed);
         let load = pairs
             .iter_mut()
             .enumerate()
             .map(|(number, (client, server))| {
                 scope.spawn(move || {
-                    let (mut rounds, body) = (0, noise(number as u64, 3000));
-                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let body = noise(number as u64, 3000);
+                    while !stop.load(Ordering::Relaxed) {
                         client.send(&body);
-                        assert!(server.take(body.len()) == body, "round {rounds}");
+                        assert!(server.take(body.len()) == body);
                         server.send(&body);
-                        assert!(client.take(body.len()) == body, "round {rounds}");
-                        rounds += 1;
+                        assert!(client.take(body.len()) == body);
+                        passed[number].fetch_add(1, Ordering::Relaxed);
                     }
-                    rounds
                 })
             });
         let load: Vec<_> = load.collect();
-        for round in 0..1000 {
+        let begun = Instant::now();
+        // A thousand, and on until bytes have passed on each connection: changes are fast.
+        let all_passed = || passed.iter().all(|it| it.load(Ordering::Relaxed) > 0);
+        let goes_on = |round: &usize| *round < 1000 || !all_passed();
+        for round in (0..).take_while(|it| goes_on(it) && begun.elapsed() < PATIENCE) {
             let kind = kinds[round % kinds.len()];
             proxied.down(kind);
             if round % 3 == 0 {
@@ -407,9 +412,11 @@ fn a_thousand_toxics_come_and_go_under_steady_load_and_nothing_hangs() {
             proxied.remove(kind.name());
             assert!(slow.elapsed() < Duration::from_secs(2), "round {round}");
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        load.into_iter().map(|it| it.join().unwrap()).collect()
+        stop.store(true, Ordering::Relaxed);
+        for it in load {
+            it.join().unwrap();
+        }
+        assert!(all_passed(), "{passed:?}");
     });
-    assert!(passed.iter().all(|rounds| *rounds > 0), "{passed:?}");
     assert!(proxied.view().toxics.is_empty());
 }
