@@ -48,7 +48,7 @@ impl FieldAt {
 pub(super) type Fields = SmallVec<[FieldAt; INLINE_FIELDS]>;
 
 /// The fields of a head of this length as selectors and protocols read them. That the head is text
-/// is checked once: name by name that takes three times as long.
+/// is checked once, not name by name.
 pub(super) fn read<'b>(
     fields: &[FieldAt],
     head: &'b [u8],

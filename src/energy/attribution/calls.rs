@@ -10,8 +10,7 @@ use super::call::InFlight;
 /// So many places are kept where no call is left; more are given back.
 const KEPT: usize = 4096;
 
-/// Thousands come and go in a round. A tree takes four times as long to find them, and moves their
-/// neighbours.
+/// Thousands come and go in a round: a tree would search for each, and move its neighbours.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     slots: Slab<InFlight>,
