@@ -72,7 +72,6 @@ impl<'p> Look<'p> {
         if self.progress != Progress::More {
             return self.progress;
         }
-        self.tracker.begin_push();
         let read = self
             .scanner
             .push(bytes, &mut self.tracker.over(bytes))
@@ -89,7 +88,6 @@ impl<'p> Look<'p> {
     /// what came before.
     pub fn finish(mut self) -> Vec<Found<'p>> {
         if self.progress == Progress::More {
-            self.tracker.begin_push();
             self.scanner.finish(&mut self.tracker.over(&[]));
         }
         self.tracker.into_found(self.scanner.has_ended())

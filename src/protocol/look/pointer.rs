@@ -1,109 +1,149 @@
-//! JSON pointers (RFC 6901), split once into segments that keys and indices are compared with.
-
-use std::borrow::Cow;
+//! JSON pointers (RFC 6901): their tokens, found once, that keys and indices are compared with.
 
 use smallvec::SmallVec;
 
-/// The steps of a pointer; they borrow from its text, so that a look for a few allocates nothing.
-pub(super) type Path<'p> = SmallVec<[Segment<'p>; 2]>;
-
-/// One step of a path.
+/// The tokens of a pointer, left where they stand: a look for a few allocates nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Segment<'p> {
-    /// Any key or index; only in measures.
-    Any,
-    /// A key, and the index that the same text names in an array.
-    Named {
-        key: Cow<'p, str>,
-        index: Option<u64>,
-    },
+pub(super) struct Path<'p> {
+    /// Without the slash that it begins with.
+    text: &'p str,
+    /// Where each token ends.
+    ends: SmallVec<[usize; 2]>,
+    /// Whether `*` stands for any key or index.
+    is_pattern: bool,
+    /// Whether a token has an escape.
+    has_escapes: bool,
+}
+
+/// One token of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment<'p> {
+    token: &'p str,
+    has_escapes: bool,
+    is_any: bool,
+}
+
+impl<'p> Path<'p> {
+    /// The path of a pointer; `None` where the text is none.
+    pub(super) fn pointer(text: &'p str) -> Option<Self> {
+        Self::read(text, false)
+    }
+
+    /// The path of a measure, in which `*` stands for any key or index.
+    pub(super) fn pattern(text: &'p str) -> Option<Self> {
+        Self::read(text, true)
+    }
+
+    fn read(text: &'p str, is_pattern: bool) -> Option<Self> {
+        let mut ends = SmallVec::new();
+        let mut has_escapes = false;
+        let Some(text) = text.strip_prefix('/') else {
+            return text.is_empty().then_some(Self {
+                text,
+                ends,
+                is_pattern,
+                has_escapes,
+            });
+        };
+        // Tokens are short: what a search of `str` sets up for long ones takes longer than the loop.
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                b'/' => ends.push(at),
+                b'~' => has_escapes = true,
+                _ => {}
+            }
+        }
+        ends.push(text.len());
+        let path = Self {
+            text,
+            ends,
+            is_pattern,
+            has_escapes,
+        };
+        let is_valid = |segment: Segment<'_>| segment.chars().all(|it| it.is_some());
+        (!has_escapes || path.segments().all(is_valid)).then_some(path)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn segment(&self, index: usize) -> Option<Segment<'p>> {
+        let end = *self.ends.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |last| self.ends[last] + 1);
+        let token = self.text.get(start..end)?;
+        Some(Segment {
+            token,
+            has_escapes: self.has_escapes,
+            is_any: self.is_pattern && token == "*",
+        })
+    }
+
+    pub(super) fn segments(&self) -> impl Iterator<Item = Segment<'p>> {
+        (0..self.len()).filter_map(|index| self.segment(index))
+    }
+
+    /// The longest key that a segment could match, and more where there are escapes.
+    pub(super) fn longest_key(&self) -> usize {
+        self.text.len()
+    }
 }
 
 impl<'p> Segment<'p> {
-    fn named(text: Cow<'p, str>) -> Self {
-        // Array indices have no leading zeros and no sign (RFC 6901 §4).
-        let is_index = text == "0"
-            || (text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0'));
-        Self::Named {
-            index: is_index.then(|| text.parse().ok()).flatten(),
-            key: text,
-        }
+    pub(super) fn is_any(self) -> bool {
+        self.is_any
     }
 
-    pub(super) fn matches_key(&self, name: &[u8]) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Named { key, .. } => key.as_bytes() == name,
+    pub(super) fn matches_key(self, name: &[u8]) -> bool {
+        if self.is_any {
+            return true;
         }
+        if !self.has_escapes {
+            return self.token.as_bytes() == name;
+        }
+        let mut buffer = [0; 4];
+        let mut rest = name;
+        let matches = self.chars().all(|char| {
+            let char = char.map(|it| it.encode_utf8(&mut buffer).as_bytes());
+            let after = char.and_then(|it| rest.strip_prefix(it));
+            rest = after.unwrap_or_default();
+            after.is_some()
+        });
+        matches && rest.is_empty()
     }
 
-    pub(super) fn matches_index(&self, at: u64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Named { index, .. } => *index == Some(at),
-        }
+    pub(super) fn matches_index(self, at: u64) -> bool {
+        self.is_any || self.index() == Some(at)
     }
 
-    /// The longest key that could match.
-    pub(super) fn longest_key(&self) -> usize {
-        match self {
-            Self::Any => 0,
-            Self::Named { key, .. } => key.len(),
-        }
+    /// Array indices have no leading zeros and no sign (RFC 6901 §4).
+    fn index(self) -> Option<u64> {
+        let is_index = self.token == "0"
+            || (self.token.bytes().all(|byte| byte.is_ascii_digit())
+                && !self.token.starts_with('0'));
+        is_index.then(|| self.token.parse().ok()).flatten()
+    }
+
+    /// What the token stands for. `~1` is a slash, `~0` a tilde, and nothing else may follow a
+    /// tilde: `None` is what does.
+    fn chars(self) -> impl Iterator<Item = Option<char>> + use<'p> {
+        let mut chars = self.token.chars();
+        std::iter::from_fn(move || {
+            Some(match chars.next()? {
+                '~' => match chars.next() {
+                    Some('0') => Some('~'),
+                    Some('1') => Some('/'),
+                    _ => None,
+                },
+                other => Some(other),
+            })
+        })
     }
 }
 
 /// Whether this text is a JSON pointer.
 pub fn is_pointer(text: &str) -> bool {
-    segments(text).is_some()
-}
-
-/// The segments of a pointer; `None` where the text is none.
-pub(super) fn segments(pointer: &str) -> Option<Path<'_>> {
-    let mut path = Path::new();
-    if pointer.is_empty() {
-        return Some(path);
-    }
-    let mut rest = pointer.strip_prefix('/')?;
-    // Tokens are short: what a search of `str` sets up for long ones takes longer than the loop.
-    while let Some(at) = rest.bytes().position(|byte| byte == b'/') {
-        let (token, after) = rest.split_at(at);
-        path.push(Segment::named(unescape(token)?));
-        rest = &after[1..];
-    }
-    path.push(Segment::named(unescape(rest)?));
-    Some(path)
-}
-
-/// The segments of a measure's path, in which `*` stands for any key or index.
-pub(super) fn pattern(path: &str) -> Option<Path<'_>> {
-    let mut segments = segments(path)?;
-    for segment in &mut segments {
-        if matches!(segment, Segment::Named { key, .. } if key == "*") {
-            *segment = Segment::Any;
-        }
-    }
-    Some(segments)
-}
-
-/// `~1` is a slash, `~0` a tilde, and nothing else may follow a tilde.
-fn unescape(token: &str) -> Option<Cow<'_, str>> {
-    if token.bytes().all(|byte| byte != b'~') {
-        return Some(Cow::Borrowed(token));
-    }
-    let mut text = String::with_capacity(token.len());
-    let mut chars = token.chars();
-    while let Some(char) = chars.next() {
-        text.push(match char {
-            '~' => match chars.next()? {
-                '0' => '~',
-                '1' => '/',
-                _ => return None,
-            },
-            other => other,
-        });
-    }
-    Some(Cow::Owned(text))
+    Path::pointer(text).is_some()
 }
 
 #[cfg(test)]
@@ -112,29 +152,57 @@ mod tests {
 
     #[test]
     fn pointers_are_told_from_other_text() {
-        for good in ["", "/", "/a", "/a/0/~0~1", "//", "/ä"] {
+        for good in ["", "/", "/a", "/a/0/~0~1", "//", "/ä", "/*"] {
             assert!(is_pointer(good), "{good:?}");
         }
-        for bad in ["a", "a/b", "/~", "/~2", "/a~", "#/a", "chars:/a"] {
+        for bad in ["a", "a/b", "/~", "/~2", "/a~", "#/a", "chars:/a", "/a~/0"] {
             assert!(!is_pointer(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_compared_as_what_they_stand_for() {
+        let path = Path::pointer("/a~1b/~0~0/ä//c").unwrap();
+        let names = ["a/b", "~~", "ä", "", "c"];
+        assert_eq!(path.len(), names.len());
+        for (segment, name) in path.segments().zip(names) {
+            for other in names {
+                let same = segment.matches_key(other.as_bytes());
+                assert_eq!(same, other == name, "{segment:?} {other:?}");
+            }
+            assert!(!segment.matches_key(format!("{name}x").as_bytes()));
+        }
+        assert_eq!(Path::pointer("").unwrap().len(), 0);
+        assert!(path.segment(5).is_none());
+        assert!(path.longest_key() >= 3);
+    }
+
+    #[test]
+    fn a_star_stands_for_any_only_in_patterns() {
+        for (path, is_any) in [
+            (Path::pattern("/a/*"), true),
+            (Path::pointer("/a/*"), false),
+        ] {
+            let last = path.unwrap().segment(1).unwrap();
+            assert_eq!(last.matches_key(b"b"), is_any);
+            assert_eq!(last.matches_index(7), is_any);
+            assert!(last.matches_key(b"*"));
         }
     }
 
     #[test]
     fn only_plain_decimals_are_indices() {
         for (text, index) in [
-            ("0", Some(0)),
-            ("10", Some(10)),
-            ("01", None),
-            ("-", None),
-            ("+1", None),
-            ("", None),
-            ("99999999999999999999", None),
+            ("/0", Some(0)),
+            ("/10", Some(10)),
+            ("/01", None),
+            ("/-", None),
+            ("/+1", None),
+            ("/", None),
+            ("/99999999999999999999", None),
         ] {
-            let Segment::Named { index: found, .. } = Segment::named(text.into()) else {
-                unreachable!("named gives names");
-            };
-            assert_eq!(found, index, "{text:?}");
+            let path = Path::pointer(text).unwrap();
+            assert_eq!(path.segment(0).unwrap().index(), index, "{text:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use smallvec::SmallVec;
 
-use super::pointer::{self, Path, Segment};
+use super::pointer::{Path, Segment};
 use super::scan::{Piece, Sink};
 use super::text::{CharCount, Key};
 use super::{CHARS, VALUE_CAP};
@@ -29,56 +29,69 @@ enum Kind {
     Value(Capture),
 }
 
-/// The bytes of a value as they come.
+/// The bytes of a value as they come. Small: a look for a few must fit what an allocator has at hand.
 #[derive(Debug, Default)]
-struct Capture {
-    raw: Vec<u8>,
-    /// Where in the present push the part begins that is not yet in `raw`.
-    from: Option<usize>,
-    too_long: bool,
-    value: Option<Value>,
+enum Capture {
+    /// It has not begun, or is no value after all (a number beyond f64, broken UTF-8).
+    #[default]
+    None,
+    /// It began here in the present push.
+    From(usize),
+    /// It began in an earlier push: what came of it before this one.
+    Held(Vec<u8>),
+    TooLong,
+    Found(Value),
 }
 
 impl Capture {
-    fn take(&mut self, bytes: &[u8], to: usize) {
-        let Some(from) = self.from.take() else {
-            return;
+    /// The present push ends, and the value does not.
+    fn hold(&mut self, bytes: &[u8]) {
+        *self = match std::mem::take(self) {
+            Self::From(from) => Self::held(Vec::new(), &bytes[from..]),
+            Self::Held(raw) => Self::held(raw, bytes),
+            other => other,
         };
-        if self.raw.len() + (to - from) > VALUE_CAP {
-            self.too_long = true;
-            self.raw = Vec::new();
-        }
-        if !self.too_long {
-            self.raw.extend_from_slice(&bytes[from..to]);
-        }
     }
 
+    fn held(mut raw: Vec<u8>, more: &[u8]) -> Self {
+        if raw.len() + more.len() > VALUE_CAP {
+            return Self::TooLong;
+        }
+        raw.extend_from_slice(more);
+        Self::Held(raw)
+    }
+
+    /// The value ends before the byte at `at`.
     fn end(&mut self, bytes: &[u8], at: usize) {
-        // What is no value after all (a number beyond f64, broken UTF-8) is not found.
-        if let Some(from) = self.from.filter(|_| self.raw.is_empty() && !self.too_long) {
-            self.from = None;
-            let whole = &bytes[from..at];
-            self.value = (whole.len() <= VALUE_CAP)
-                .then(|| serde_json::from_slice(whole).ok())
-                .flatten();
-            return;
+        let parsed = |raw: &[u8]| serde_json::from_slice(raw).map_or(Self::None, Self::Found);
+        *self = match std::mem::take(self) {
+            Self::From(from) if at - from > VALUE_CAP => Self::None,
+            Self::From(from) => parsed(&bytes[from..at]),
+            Self::Held(raw) => match Self::held(raw, &bytes[..at]) {
+                Self::Held(raw) => parsed(&raw),
+                _ => Self::None,
+            },
+            Self::TooLong => Self::None,
+            other => other,
+        };
+    }
+
+    fn into_value(self) -> Option<Value> {
+        match self {
+            Self::Found(value) => Some(value),
+            Self::None | Self::From(_) | Self::Held(_) | Self::TooLong => None,
         }
-        self.take(bytes, at);
-        if !self.too_long {
-            self.value = serde_json::from_slice(&self.raw).ok();
-        }
-        self.raw = Vec::new();
     }
 }
 
 impl<'p> Wanted<'p> {
     fn new(text: &'p str) -> Option<Self> {
         let (path, settled_at, kind) = if let Some(path) = text.strip_prefix(CHARS) {
-            let path = pointer::pattern(path)?;
-            let fixed = path.iter().take_while(|it| **it != Segment::Any).count();
+            let path = Path::pattern(path)?;
+            let fixed = path.segments().take_while(|it| !it.is_any()).count();
             (path, fixed, Kind::Chars(None))
         } else {
-            let path = pointer::segments(text)?;
+            let path = Path::pointer(text)?;
             let length = path.len();
             (path, length, Kind::Value(Capture::default()))
         };
@@ -127,8 +140,7 @@ impl<'p> Tracker<'p> {
             reach: 0,
             longest_key: wanted
                 .iter()
-                .flat_map(|it| &it.path)
-                .map(Segment::longest_key)
+                .map(|it| it.path.longest_key())
                 .max()
                 .unwrap_or(0),
             key: None,
@@ -141,18 +153,12 @@ impl<'p> Tracker<'p> {
         self.unsettled == 0
     }
 
-    /// Values that are being kept go on at the start of the next push.
-    pub(super) fn begin_push(&mut self) {
-        for capture in self.captures() {
-            if !capture.raw.is_empty() || capture.too_long {
-                capture.from = Some(0);
-            }
-        }
-    }
-
+    /// Values that go on in the next push are kept.
     pub(super) fn end_push(&mut self, bytes: &[u8]) {
-        for capture in self.captures() {
-            capture.take(bytes, bytes.len());
+        for it in &mut self.wanted {
+            if let Kind::Value(capture) = &mut it.kind {
+                capture.hold(bytes);
+            }
         }
     }
 
@@ -168,7 +174,7 @@ impl<'p> Tracker<'p> {
             .into_iter()
             .filter_map(|it| {
                 let value = match it.kind {
-                    Kind::Value(capture) => capture.value,
+                    Kind::Value(capture) => capture.into_value(),
                     // A count that may still grow says nothing.
                     Kind::Chars(count) => count
                         .filter(|_| it.settled || document_ended)
@@ -182,15 +188,8 @@ impl<'p> Tracker<'p> {
             .collect()
     }
 
-    fn captures(&mut self) -> impl Iterator<Item = &mut Capture> {
-        self.wanted.iter_mut().filter_map(|it| match &mut it.kind {
-            Kind::Value(capture) if !it.settled => Some(capture),
-            Kind::Value(_) | Kind::Chars(_) => None,
-        })
-    }
-
     /// The path goes to another child of the present container.
-    fn enter(&mut self, matches: impl Fn(&Segment<'_>) -> bool) {
+    fn enter(&mut self, matches: impl Fn(Segment<'_>) -> bool) {
         let length = self.open.len().saturating_sub(1);
         if self.reach < length {
             return;
@@ -198,7 +197,7 @@ impl<'p> Tracker<'p> {
         self.reach = 0;
         for it in self.wanted.iter_mut().filter(|it| !it.settled) {
             if it.matched >= length {
-                let goes_on = it.path.get(length).is_some_and(&matches);
+                let goes_on = it.path.segment(length).is_some_and(&matches);
                 it.matched = if goes_on { length + 1 } else { length };
             }
             self.reach = self.reach.max(it.matched);
@@ -225,7 +224,7 @@ impl Sink for Tracking<'_, '_> {
                 continue;
             }
             match &mut it.kind {
-                Kind::Value(capture) => capture.from = Some(at),
+                Kind::Value(capture) => *capture = Capture::From(at),
                 Kind::Chars(_) => counts |= is_string,
             }
         }
@@ -284,10 +283,10 @@ impl Sink for Tracking<'_, '_> {
 
     fn key_end(&mut self) {
         if let Some(key) = self.tracker.key.take() {
-            match key.name() {
-                Some(name) => self.tracker.enter(|segment| segment.matches_key(name)),
-                None => self.tracker.enter(|segment| *segment == Segment::Any),
-            }
+            let name = key.name();
+            self.tracker.enter(|segment| {
+                name.map_or_else(|| segment.is_any(), |name| segment.matches_key(name))
+            });
         }
     }
 
