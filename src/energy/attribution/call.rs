@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::classes::CallLabels;
 use crate::call::Outcome;
 use crate::energy::figure::{CallEnergy, Flag, Flags};
 use crate::energy::ledger::Finish;
@@ -20,12 +21,22 @@ pub(super) struct InFlight {
     segments: SmallVec<[Segment; 2]>,
     /// When its work was over, where that was before its end.
     done: Option<u64>,
-    /// When its work was over, and how it ended.
-    pub(super) ended: Option<(u64, Finish)>,
+    pub(super) ended: Option<End>,
     pub(super) charges: SmallVec<[Charge; 1]>,
     pub(super) flags: Flags,
     /// Its first window among those whose calls are not all over.
     pub(super) first_record: Option<u64>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(super) struct End {
+    /// When its work was over.
+    at: u64,
+    pub(super) outcome: Outcome,
+    pub(super) labels: CallLabels,
+    /// Kept of few: thousands of calls that are only summed up wait for their window.
+    told: Option<Box<Finish>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +85,8 @@ pub(super) struct Charge {
     pub(super) shortest: u64,
     pub(super) gap_ns: u64,
     /// Active time, and active time times calls at work.
-    pub(super) active_ns: u128,
-    pub(super) crowd: u128,
+    pub(super) active_ns: u64,
+    pub(super) crowd: u64,
     pub(super) host_shared: bool,
 }
 
@@ -134,22 +145,31 @@ impl InFlight {
 
     /// After a cut the call stays as a ghost, where its program can be watched and its work was
     /// not done.
-    pub(super) fn end(&mut self, at: u64, finish: Finish) {
+    pub(super) fn end(&mut self, at: u64, finish: Finish, labels: CallLabels) {
+        let outcome = finish.outcome;
+        let whole = finish.whole;
+        let told = finish.told.then(|| Box::new(finish));
+        let end = |at| End {
+            at,
+            outcome,
+            labels,
+            told,
+        };
         if let Some(done) = self.done {
-            self.ended = Some((done, finish));
+            self.ended = Some(end(done));
             return;
         }
         let at = at.max(self.begun + 1);
         self.stop(at);
-        let cut = !finish.whole
+        let cut = !whole
             && matches!(
-                finish.outcome,
+                outcome,
                 Outcome::ClientAbort | Outcome::Timeout | Outcome::InjectedFault
             );
         if cut && self.program.is_some() {
             self.start(Kind::Ghost, at);
         }
-        self.ended = Some((at, finish));
+        self.ended = Some(end(at));
     }
 
     /// Since when it is a ghost.
@@ -181,9 +201,9 @@ impl InFlight {
 
     /// When nothing more can be charged to it; `None` while it goes on.
     pub(super) fn over(&self) -> Option<u64> {
-        let (ended, _) = self.ended.as_ref()?;
-        let last = self.segments.last().map_or(*ended, |it| it.stretch.to);
-        (last != u64::MAX).then(|| last.max(*ended))
+        let ended = self.ended.as_ref()?.at;
+        let last = self.segments.last().map_or(ended, |it| it.stretch.to);
+        (last != u64::MAX).then(|| last.max(ended))
     }
 
     /// Forgets what lies before all windows to come.
@@ -243,22 +263,24 @@ impl InFlight {
         }
     }
 
-    /// The figure, once the call is over. `idle`: whether calls are told a share of it.
+    /// The figure, once the call is over; `None` too where nobody is told of it. `idle`: whether
+    /// calls are told a share of it.
     pub(super) fn figure<'a>(
         &self,
         call: u64,
         idle: bool,
         origin: impl Fn(usize) -> Origin<'a>,
     ) -> Option<CallEnergy> {
-        let (ended, finish) = self.ended.as_ref()?;
+        let ended = self.ended.as_ref()?;
+        let finish = ended.told.as_ref()?;
         let counted: SmallVec<[&Charge; 4]> =
             self.charges.iter().filter(|it| it.windows > 0).collect();
         let sums = self.sums(idle);
         let bound = |part: &dyn Fn(&Charge) -> u64| {
             (!counted.is_empty()).then(|| counted.iter().map(|it| part(it)).sum::<u64>())
         };
-        let active: u128 = counted.iter().map(|it| it.active_ns).sum();
-        let crowd: u128 = counted.iter().map(|it| it.crowd).sum();
+        let active: u128 = counted.iter().map(|it| u128::from(it.active_ns)).sum();
+        let crowd: u128 = counted.iter().map(|it| u128::from(it.crowd)).sum();
         let gap_ns = self.charges.iter().map(|it| it.gap_ns).max().unwrap_or(0);
         let shortest = counted.iter().map(|it| it.shortest).min();
         let mut flags = self.flags;
@@ -267,7 +289,7 @@ impl InFlight {
             (Flag::HostShared, counted.iter().any(|it| it.host_shared)),
             (
                 Flag::SubWindow,
-                shortest.is_some_and(|it| ended - self.begun < it),
+                shortest.is_some_and(|it| ended.at - self.begun < it),
             ),
             (Flag::Zombie, sums.zombie_uj.is_some()),
         ];
@@ -293,7 +315,7 @@ impl InFlight {
                 .collect(),
             concurrency: ratio(crowd, active),
             flags,
-            finish: finish.clone(),
+            finish: Finish::clone(finish),
         })
     }
 }

@@ -21,6 +21,13 @@ pub(super) struct Calls {
     mixed: bool,
 }
 
+/// A call, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) call: u64,
+    slot: usize,
+}
+
 impl Calls {
     pub(super) fn begin(&mut self, call: u64, program: Option<usize>, at: u64) {
         let Self { slots, order, .. } = self;
@@ -40,10 +47,15 @@ impl Calls {
         self.slots.get_mut(*self.at.get(&call)?)
     }
 
+    /// One that [`Self::iter`] told, as long as none was taken since.
+    pub(super) fn at_mut(&mut self, place: Place) -> Option<&mut InFlight> {
+        self.slots.get_mut(place.slot)
+    }
+
     /// By id, ascending, if [`Self::sort`] was called since the last began.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &InFlight)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Place, &InFlight)> {
         let order = self.order.iter();
-        order.filter_map(|(call, slot)| Some((*call, self.slots.get(*slot)?)))
+        order.filter_map(|&(call, slot)| Some((Place { call, slot }, self.slots.get(slot)?)))
     }
 
     /// In any order.
@@ -111,7 +123,7 @@ mod tests {
     use super::*;
 
     fn ids(calls: &Calls) -> Vec<u64> {
-        calls.iter().map(|(call, _)| call).collect()
+        calls.iter().map(|(place, _)| place.call).collect()
     }
 
     #[test]
@@ -127,6 +139,11 @@ mod tests {
         assert_eq!(ids(&calls), all);
         assert_eq!(calls.len(), 6);
         calls.get_mut(11).unwrap().done(20);
+        let places: Vec<_> = calls.iter().map(|(place, _)| place).collect();
+        for place in places {
+            let program = calls.at_mut(place).unwrap().program;
+            assert_eq!(program, (place.call > 10).then_some(1));
+        }
         assert!(calls.get_mut(13).is_none());
         // None has ended, so that none is over.
         assert!(calls.part(|it| it.over().is_some()).is_empty());

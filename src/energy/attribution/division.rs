@@ -3,6 +3,7 @@
 
 use super::book::{Book, Part};
 use super::call::Presence;
+use super::calls::Place;
 use super::ranges::{Ghost, Record, Touch};
 use super::{Attribution, GHOST_NS, concerns};
 use crate::energy::figure::Flag;
@@ -26,7 +27,7 @@ pub(super) struct Scratch {
 #[derive(Clone, Copy, Debug)]
 struct Present {
     /// `None`: folded work.
-    call: Option<u64>,
+    call: Option<Place>,
     program: Option<usize>,
     time: Presence,
 }
@@ -97,11 +98,11 @@ impl Attribution {
         let reach = self.books[source].reach;
         let policy = self.idle.policy;
         scratch.present.clear();
-        for (call, it) in self.calls.iter() {
+        for (place, it) in self.calls.iter() {
             let time = it.presence(stretch);
             if time.any() && concerns(reach, it.program, policy) {
                 scratch.present.push(Present {
-                    call: Some(call),
+                    call: Some(place),
                     program: it.program,
                     time,
                 });
@@ -129,7 +130,7 @@ impl Attribution {
     fn divide_idle(&mut self, source: usize, idle_uj: u64, scratch: &mut Scratch) {
         let weights: Vec<u64> = scratch.present.iter().map(|it| it.time.active).collect();
         for (it, part) in scratch.present.iter().zip(apportion(idle_uj, &weights)) {
-            let call = it.call.and_then(|call| self.calls.get_mut(call));
+            let call = it.call.and_then(|place| self.calls.at_mut(place));
             if let Some(call) = call {
                 call.charge(source).idle_uj += part;
             }
@@ -269,19 +270,23 @@ impl Attribution {
     fn remember(&mut self, dynamic: Dynamic, pot: Pot, given: u64, scratch: &Scratch) {
         let mut others = false;
         let mut touches = Vec::with_capacity(scratch.chosen.len());
+        let number = self.ranges.next_number();
         for (position, index) in scratch.chosen.iter().enumerate() {
             let it = scratch.present[*index];
-            let Some(call) = it.call else {
+            let Some(place) = it.call else {
                 others = true;
                 continue;
             };
+            if let Some(call) = self.calls.at_mut(place) {
+                call.first_record.get_or_insert(number);
+            }
             let own = it.time.active > 0 || it.time.held > 0;
             let ghost = match (it.time.ghost > 0, own || scratch.parts[position] > 0) {
                 (false, _) => Ghost::None,
                 (true, false) => Ghost::Bystander,
                 (true, true) => Ghost::Counts,
             };
-            touches.push(Touch::new(call, own, ghost));
+            touches.push(Touch::new(place.call, own, ghost));
         }
         if touches.is_empty() {
             return;
@@ -298,12 +303,6 @@ impl Attribution {
             going_on: touches.len(),
             touches,
         };
-        let number = self.ranges.next_number();
-        for touch in &record.touches {
-            if let Some(call) = self.calls.get_mut(touch.call) {
-                call.first_record.get_or_insert(number);
-            }
-        }
         let (calls, classes) = (&mut self.calls, &self.classes);
         self.ranges.remember(record, classes, |call, source, uj| {
             if let Some(call) = calls.get_mut(call) {
@@ -314,7 +313,7 @@ impl Attribution {
     }
 
     fn charge_one(&mut self, dynamic: Dynamic, pot: Pot, it: Present, uj: u64, crowd: Crowd) {
-        let call = it.call.and_then(|call| self.calls.get_mut(call));
+        let call = it.call.and_then(|place| self.calls.at_mut(place));
         let Some(call) = call else {
             self.books[dynamic.source].put(Part::Folded, uj);
             return;
@@ -341,8 +340,9 @@ impl Attribution {
         charge.hi_uj = charge.hi_uj.saturating_add(crowd.most);
         charge.edge_uj = charge.edge_uj.max(dynamic.edge_uj);
         charge.host_shared |= !pot.known;
-        charge.active_ns += u128::from(it.time.active);
-        charge.crowd += product_over(it.time.active, crowd.active, length.max(1));
+        charge.active_ns = charge.active_ns.saturating_add(it.time.active);
+        let shared = product_over(it.time.active, crowd.active, length.max(1));
+        charge.crowd = charge.crowd.saturating_add(shared);
     }
 
     /// A ghost is over when its program falls idle, and when another call hides it.
@@ -352,7 +352,7 @@ impl Attribution {
             let hidden = chosen().any(|other| {
                 other.call != it.call && (other.time.active > 0 || other.time.held > 0)
             });
-            let call = it.call.and_then(|call| self.calls.get_mut(call));
+            let call = it.call.and_then(|place| self.calls.at_mut(place));
             let Some(call) = call else { continue };
             let Some(since) = call.ghost_since() else {
                 continue;
@@ -408,12 +408,15 @@ fn dynamic(
     (idle_uj, dynamic)
 }
 
-fn product_over(one: u64, other: u64, under: u64) -> u128 {
+fn product_over(one: u64, other: u64, under: u64) -> u64 {
     // Dividing 128 bits takes ten times as long, and is hardly ever needed.
-    match one.checked_mul(other) {
-        Some(product) => u128::from(product / under),
-        None => u128::from(one) * u128::from(other) / u128::from(under),
-    }
+    one.checked_mul(other).map_or_else(
+        || {
+            let quotient = u128::from(one) * u128::from(other) / u128::from(under);
+            u64::try_from(quotient).unwrap_or(u64::MAX)
+        },
+        |product| product / under,
+    )
 }
 
 /// The part of an uncertainty that falls to a pot; all of it where there was nothing to divide.

@@ -102,7 +102,8 @@ impl Attribution {
                 };
                 if it.ended.is_none() {
                     self.classes.end(finish.outcome);
-                    it.end(at, finish);
+                    let labels = self.classes.labels(&finish);
+                    it.end(at, finish, labels);
                 }
             }
             Event::Hold => {
@@ -178,8 +179,8 @@ impl Attribution {
             let Some(it) = self.calls.take(slot) else {
                 continue;
             };
-            if let Some((_, finish)) = &it.ended {
-                let labels = self.classes.labels(finish);
+            if let Some(end) = &it.ended {
+                let labels = end.labels;
                 for charge in &it.charges {
                     self.books[charge.source].settle(charge.dyn_uj);
                     self.classes.add(charge, labels);
@@ -187,11 +188,9 @@ impl Attribution {
                 }
                 self.ranges
                     .resolve(call, it.first_record, labels, &self.classes);
-                self.classes.tell(finish.outcome, &it.sums(idle), labels);
-                if finish.told {
-                    let figure = it.figure(call, idle, |source| self.books[source].origin());
-                    figure.into_iter().for_each(&mut sink);
-                }
+                self.classes.tell(end.outcome, &it.sums(idle), labels);
+                let figure = it.figure(call, idle, |source| self.books[source].origin());
+                figure.into_iter().for_each(&mut sink);
             }
         }
         self.forget();

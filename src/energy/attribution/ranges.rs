@@ -36,7 +36,7 @@ pub(super) struct Record {
 /// A call in a window.
 #[derive(Debug)]
 pub(super) struct Touch {
-    pub(super) call: u64,
+    call: u64,
     /// It was in flight: at work or held.
     own: bool,
     ghost: Ghost,
