@@ -110,8 +110,9 @@ frontend delay
   default_backend h1
 frontend mix
   bind {HOST}:{base + 4}
-  http-request return status 503 if {{ rand(100) lt {MIX_ABORT_PERCENT} }}
+  # The wait first, as with the others: a call that is refused at once waits for nothing.
   http-request lua.delay if {{ rand(100) lt {MIX_DELAY_PERCENT} }}
+  http-request return status 503 if {{ rand(100) lt {MIX_ABORT_PERCENT} }}
   default_backend h1
 frontend sse
   bind {HOST}:{base + 5}

@@ -49,8 +49,11 @@ def by_name(name):
 
 
 def figure(report, row, proxy, value=""):
-    """The median of one proxy on one row, of the value that counts there or another one."""
-    return middle(report["rows"].get(row.name, {}).get(proxy, []), value or row.value)
+    """The median of one proxy on one row, or the worst, of the value that counts there or another one."""
+    runs = report["rows"].get(row.name, {}).get(proxy, [])
+    if row.worst:
+        return max((run[row.value] for run in runs if run), default=math.nan)
+    return middle(runs, value or row.value)
 
 
 def judged(report, row, bar):
