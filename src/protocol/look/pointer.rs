@@ -45,13 +45,15 @@ impl<'p> Path<'p> {
                 has_escapes,
             });
         };
-        // Tokens are short: what a search of `str` sets up for long ones takes longer than the loop.
-        for (at, byte) in text.bytes().enumerate() {
-            match byte {
-                b'/' => ends.push(at),
-                b'~' => has_escapes = true,
-                _ => {}
-            }
+        // Most have one token and no escape, which a pass without a branch tells.
+        let count = |wanted| {
+            text.bytes()
+                .fold(0, |sum, it| sum + usize::from(it == wanted))
+        };
+        has_escapes |= count(b'~') > 0;
+        if count(b'/') > 0 {
+            let slashes = text.bytes().enumerate().filter(|(_, it)| *it == b'/');
+            ends.extend(slashes.map(|(at, _)| at));
         }
         ends.push(text.len());
         let path = Self {
