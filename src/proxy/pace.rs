@@ -26,7 +26,7 @@ const MOST: Duration = Duration::from_micros(150);
 /// A wait that is one of few ends as exactly as can be. The kernel calls late, by 50 to 100 µs on an
 /// idle virtual machine: what four in five of its calls are late by is learnt, and asked for as a
 /// head start. Where it then calls too early it is asked once more, for a time so short that it is
-/// late by less: that is learnt by itself. No wait ends before its time.
+/// late by less: that is learnt by itself, and may come too early too. No wait ends before its time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Ticks are counted from here.
@@ -60,14 +60,15 @@ impl Pace {
     /// After a firing that ended so many waits. `asked`: for when the kernel was asked; absent where
     /// it was not the kernel.
     pub(super) fn fired(self, now: Instant, ended: u32, asked: Option<Instant>) -> Self {
+        let late = asked.map(|asked| now.saturating_duration_since(asked));
         let mut pace = Self {
             fired: now,
             ended: (self.lately(now)).saturating_add(u64::from(ended) * PARTS),
-            early: asked.is_some() && ended == 0,
+            // It may also be that somebody else ended what was due.
+            early: ended == 0 && late.is_some_and(|late| late < self.lead()),
             ..self
         };
-        if let Some(asked) = asked {
-            let late = now.saturating_duration_since(asked);
+        if let Some(late) = late {
             let learnt = if late >= self.lead() {
                 (self.lead() + LATE).min(MOST)
             } else {
@@ -229,6 +230,9 @@ mod tests {
             long.abs_diff(Duration::from_micros(80)) < 2 * EARLY,
             "{long:?}"
         );
+        // Late, though nothing was left to end: the next one is a long one again.
+        let late = now + Duration::from_millis(5);
+        assert_eq!(pace.fired(late, 0, Some(now)).lead(), long + LATE);
         let short = pace.fired(now, 0, Some(now)).lead();
         assert!(
             short.abs_diff(Duration::from_micros(20)) < 2 * EARLY,

@@ -85,7 +85,7 @@ impl<'p> Path<'p> {
         (0..self.len()).filter_map(|index| self.segment(index))
     }
 
-    /// The longest key that a segment could match, and more where there are escapes.
+    /// No segment matches a longer key.
     pub(super) fn longest_key(&self) -> usize {
         self.text.len()
     }
