@@ -50,7 +50,7 @@ def joined(passes):
     if None in passes:
         return None
     if "noise_us" in passes[0]:
-        # A millisecond that the machine takes away is in no mean of two, nor in what is told of either.
+        # Milliseconds that the machine takes away would be in the mean. What is picked by is not what is judged.
         quieter = min(passes, key=lambda it: it["noise_us"])
         early = {"early_us": max(it["early_us"] for it in passes)} if "early_us" in quieter else {}
         return {**quieter, **early}

@@ -51,9 +51,8 @@ def by_name(name):
 def figure(report, row, proxy, value=""):
     """The median of one proxy on one row, or the worst, of the value that counts there or another one."""
     runs = report["rows"].get(row.name, {}).get(proxy, [])
-    if row.worst:
-        return max((run[row.value] for run in runs if run), default=math.nan)
-    return middle(runs, value or row.value)
+    value = value or row.value
+    return max((run[value] for run in runs if run), default=math.nan) if row.worst else middle(runs, value)
 
 
 def judged(report, row, bar):
@@ -110,8 +109,9 @@ def table(report):
 
 def caption(report):
     machine = report["machine"]
+    finer = " and ".join(f"{row.times * report['rounds']} of {row.name}" for row in ROWS if row.times > 1)
     return (
-        f"{report['rounds']} rounds of 2 × {report['seconds']} s on {machine['cores']} cores ({machine['cpu']}), Linux "
+        f"{report['rounds']} rounds of 2 × {report['seconds']} s ({finer}) on {machine['cores']} cores ({machine['cpu']}), Linux "
         f"{machine['kernel']}; medians. Ratios are to the best of the named peers, round by round."
     )
 
