@@ -103,14 +103,39 @@ impl Timer {
                     },
                 }
             }
-            let now = Instant::now();
+            let mut now = Instant::now();
             let asked = self.0.armed.take().filter(|_| self.0.fd.is_some());
+            let late = asked.map(|asked| now.saturating_duration_since(asked));
+            if asked.is_some() {
+                now = self.wait_out(now);
+            }
             let ended = self.fire(now);
-            self.0.pace.set(self.0.pace.get().fired(now, ended, asked));
+            self.0.pace.set(self.0.pace.get().fired(now, ended, late));
             if let Some(next) = self.next_living() {
                 self.arm(next, now);
             }
         }
+    }
+
+    /// The kernel may have called a little early: the little that is left of a wait is spent here.
+    /// Bounded by [`Pace::REST`] for each firing, of which there are 2,000 a second at most.
+    fn wait_out(&self, now: Instant) -> Instant {
+        let left = match self.0.heap.borrow().peek() {
+            Some(Reverse((at, ..))) => at.saturating_duration_since(now),
+            None => Duration::ZERO,
+        };
+        if left.is_zero() || left > Pace::REST {
+            return now;
+        }
+        #[expect(
+            clippy::disallowed_types,
+            reason = "a paused clock stands still, and this would never end"
+        )]
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < left {
+            std::hint::spin_loop();
+        }
+        Instant::now()
     }
 
     /// Wakes every wait that should have ended by now, whatever the clock may rest. It makes no
