@@ -2,7 +2,7 @@
 """Compares hormesis with nginx, HAProxy and Envoy: `make bench-peers ARGS="--rounds 7"`.
 
 A round measures every proxy of a row twice, there and back (A B C, C B A), so that what the machine
-does besides hits all of them alike. Their mean counts; of times the quieter one. A row is held to its bar beside the best peer, round by round.
+does besides hits all of them alike. Their mean counts; of times each. A row is held to its bar beside the best peer, round by round.
 """
 
 import argparse
@@ -45,20 +45,14 @@ def chosen(row, everyone, wanted):
     return [it for it in named if row.mode in it.modes and (not wanted or it.family in wanted)]
 
 
-def joined(passes):
+def averaged(passes):
     """The figures of one proxy in one round; `None` where a pass failed."""
-    if None in passes:
-        return None
-    if "noise_us" in passes[0]:
-        # Milliseconds that the machine takes away would be in the mean. What is picked by is not what is judged.
-        quieter = min(passes, key=lambda it: it["noise_us"])
-        early = {"early_us": max(it["early_us"] for it in passes)} if "early_us" in quieter else {}
-        return {**quieter, **early}
-    return {key: statistics.fmean(it[key] for it in passes) for key in passes[0]}
+    return None if None in passes else {key: statistics.fmean(it[key] for it in passes) for key in passes[0]}
 
 
 def run_round(rig, row, rows):
-    """Name → figures. Who comes first there comes last on the way back."""
+    """Name → figures of this round: their mean, or those of each pass. Who comes first there comes last on the
+    way back."""
     passes = {proxy.name: [] for proxy in rows}
     # One alone goes there and back by itself, and memory does not hang on the order.
     once = row.alone or row.rounds == 1
@@ -69,7 +63,7 @@ def run_round(rig, row, rows):
         except FAILURES as error:
             print(f"{row.name}: {proxy.name}: {error}", file=sys.stderr)
         passes[proxy.name].append(figures)
-    return {name: joined(figures) for name, figures in passes.items()}
+    return {name: figures if row.singly else [averaged(figures)] for name, figures in passes.items()}
 
 
 def run_row(rig, row, rows, rounds):
@@ -83,7 +77,7 @@ def run_row(rig, row, rows, rounds):
                 rig.ready(proxy)
         for _ in range(min(rounds, row.rounds or rounds) * row.times):
             for name, figures in run_round(rig, row, rows).items():
-                results[name].append(figures)
+                results[name] += figures
     finally:
         for proxy in rows:
             stop(proxy.process)
