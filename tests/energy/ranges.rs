@@ -7,7 +7,7 @@ use hormesis::energy::attribution::Attribution;
 use hormesis::energy::ledger::{Activity, Event};
 use hormesis::energy::reading::{Quiet, Reach, Source, Spread};
 use hormesis::energy::window::{Shares, Step, Stretch};
-use hormesis::energy::{Domain, EnergyOutcome, IdleSettings, Tier, Totals};
+use hormesis::energy::{Domain, EnergyOutcome, Finish, IdleSettings, Tier, Totals};
 use hormesis::units::MicroJoules;
 use proptest::prelude::*;
 
@@ -248,4 +248,40 @@ fn the_range_of_an_outcome_holds_the_truth_and_fits_the_meter() {
     }
     let all_hi: u64 = world.figures.values().filter_map(|it| it.hi_uj).sum();
     assert!(totals.total.high.unwrap().0 * 2 < u128::from(all_hi));
+}
+
+/// Figures of calls that nobody is told of are not made; what they cost counts all the same.
+#[test]
+fn a_call_that_nobody_is_told_of_has_no_figure_and_counts() {
+    let mut attribution = Attribution::new(vec![Some(0)], IdleSettings::default());
+    let source = attribution.open(&source(Spread::NONE), 0);
+    for call in 0..4 {
+        let end = Finish {
+            told: call == 2,
+            ..finish(Outcome::Ok)
+        };
+        for (at, event) in [(0, Event::Begin { upstream: 0 }), (WINDOW, Event::End(end))] {
+            attribution.apply(Activity { call, at, event });
+        }
+    }
+    let step = Step::Window {
+        stretch: Stretch {
+            from: 0,
+            to: WINDOW,
+        },
+        uj: 1000,
+        shares: Shares {
+            programs: vec![Some(WINDOW)],
+            own: 0,
+            others: Some(0),
+        },
+    };
+    attribution.advance(source, &step);
+    let mut figures = Vec::new();
+    attribution.finished(|it| figures.push((it.call, it.dyn_uj)));
+    assert_eq!(figures, [(2, Some(250))]);
+    let totals = attribution.totals();
+    assert_eq!(totals.dynamic(), MicroJoules(1000));
+    assert_eq!(totals.calls[&Outcome::Ok], 4);
+    assert_eq!(attribution.pending(), 0);
 }
