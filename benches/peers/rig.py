@@ -6,7 +6,6 @@ on 127.0.0.1, every run is bounded in time, and what was started is stopped by i
 
 import contextlib
 import http.client
-import itertools
 import json
 import os
 import shutil
@@ -119,7 +118,6 @@ class Rig:
         self.load_cores = {cores[1]} if len(cores) > 1 else None
         self.all_cores = set(cores)
         self.upstreams = []
-        self.numbers = itertools.count()
 
     def spawn(self, argv, cores, **kwargs):
         if self.nice:
@@ -214,11 +212,11 @@ class Rig:
 
     def request_log(self, url, clients, rps=None):
         """Pairs of status and microseconds over HTTP/1.1, at a rate for each client if given."""
-        log = self.work / f"h2load-{next(self.numbers)}.log"
+        log = self.work / "h2load.log"
+        log.unlink(missing_ok=True)
         rate = [f"--rps={rps}", f"-n{int(clients * rps * self.seconds)}"] if rps else [f"-D{self.seconds}"]
         self.load(["h2load", "--h1", "-t1", f"-c{clients}", *rate, f"--log-file={log}", url])
         rows = [line.split("\t") for line in log.read_text().splitlines()]
-        log.unlink()
         return [(int(row[1]), int(row[2])) for row in rows]
 
 
