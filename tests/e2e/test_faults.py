@@ -81,9 +81,13 @@ def test_abort_after_the_upstream_reaches_it_whole(sidecar, upstream):
     for _ in range(10):
         answer = it.call("POST", "/echo/after", body=b"{}")
         assert (answer.status, answer.origin) == (503, "injected")
-    seen = upstream.requests("/echo/after")
-    assert len(seen) == 10
-    assert all("done" in entry and not entry["left"] for entry in seen)
+
+    # The client may hear from the sidecar before the upstream has noted that it is through.
+    def seen():
+        return [entry for entry in upstream.requests("/echo/after") if "done" in entry]
+
+    wait_until(lambda: len(seen()) == 10, what="the upstream to be through with all")
+    assert not any(entry["left"] for entry in seen())
 
 
 def test_an_abort_leaves_no_body_bytes_to_be_read_as_a_request(sidecar, upstream):
