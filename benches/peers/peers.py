@@ -2,7 +2,8 @@
 """Compares hormesis with nginx, HAProxy and Envoy: `make bench-peers ARGS="--rounds 7"`.
 
 A round measures every proxy of a row twice, there and back (A B C, C B A), so that what the machine
-does besides hits all of them alike. Their mean counts; of times each. A row is held to its bar beside the best peer, round by round.
+does besides hits all of them alike. Their mean counts; of times each. A row is held to its bar
+beside the best peer, round by round.
 """
 
 import argparse

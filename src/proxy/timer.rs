@@ -446,4 +446,20 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn only_the_little_that_is_left_is_waited_out() {
+        let runtime = tokio::runtime::LocalRuntime::new().unwrap();
+        runtime.block_on(async {
+            let timer = Timer::new(Clock::Timerfd).unwrap();
+            let now = Instant::now();
+            assert_eq!(timer.wait_out(now), now);
+            let insert = |due| timer.insert(Some(due), None, Waker::noop().clone());
+            // Far longer than this test takes: it would not end.
+            insert(now + Duration::from_secs(3600));
+            assert_eq!(timer.wait_out(now), now);
+            insert(now + Pace::REST);
+            assert!(timer.wait_out(now) >= now + Pace::REST);
+        });
+    }
 }

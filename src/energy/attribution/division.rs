@@ -410,13 +410,11 @@ fn dynamic(
 
 fn product_over(one: u64, other: u64, under: u64) -> u64 {
     // Dividing 128 bits takes ten times as long, and is hardly ever needed.
-    one.checked_mul(other).map_or_else(
-        || {
-            let quotient = u128::from(one) * u128::from(other) / u128::from(under);
-            u64::try_from(quotient).unwrap_or(u64::MAX)
-        },
-        |product| product / under,
-    )
+    if let Some(product) = one.checked_mul(other) {
+        return product / under;
+    }
+    let quotient = u128::from(one) * u128::from(other) / u128::from(under);
+    u64::try_from(quotient).unwrap_or(u64::MAX)
 }
 
 /// The part of an uncertainty that falls to a pot; all of it where there was nothing to divide.

@@ -36,13 +36,12 @@ impl<'p> Path<'p> {
 
     fn read(text: &'p str, is_pattern: bool) -> Option<Self> {
         let mut ends = SmallVec::new();
-        let mut has_escapes = false;
         let Some(text) = text.strip_prefix('/') else {
             return text.is_empty().then_some(Self {
                 text,
                 ends,
                 is_pattern,
-                has_escapes,
+                has_escapes: false,
             });
         };
         // Most have one token and no escape, which a pass without a branch tells.
@@ -50,7 +49,7 @@ impl<'p> Path<'p> {
             text.bytes()
                 .fold(0, |sum, it| sum + usize::from(it == wanted))
         };
-        has_escapes |= count(b'~') > 0;
+        let has_escapes = count(b'~') > 0;
         if count(b'/') > 0 {
             let slashes = text.bytes().enumerate().filter(|(_, it)| *it == b'/');
             ends.extend(slashes.map(|(at, _)| at));
