@@ -1,5 +1,10 @@
+//! Two things that make a start shorter.
+//!
 //! Has the linker put the functions that a start runs next to each other (`build/layout.ld`). They
 //! are a sixth of the code; strewn over it they keep most of its pages in memory.
+//!
+//! And takes the unwinder into the program: the shared one is a library more to load, which asks
+//! the processor what it can at once, and under a hypervisor each question is an exit.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,7 +15,7 @@ use std::env;
 
 const LAYOUT: &str = "build/layout.ld";
 
-/// `off` where a linker cannot read the script.
+/// `off` where a linker cannot read the script, or has no `libgcc_eh`.
 const SWITCH: &str = "HORMESIS_LAYOUT";
 
 fn main() {
@@ -21,6 +26,10 @@ fn main() {
         // The linker of the root package runs in its folder; a whole path would not survive a comma
         // in it, nor that the folder is moved.
         println!("cargo:rustc-link-arg-bin=hormesis=-Wl,-T,{LAYOUT}");
+        // Before the shared one, which the standard library names: the first that has it is taken.
+        if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|it| it == "gnu") {
+            println!("cargo:rustc-link-lib=gcc_eh");
+        }
     }
 }
 

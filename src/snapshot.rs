@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use globset::GlobSet;
-
 pub use self::admin::{
     AdminAccess, AdminBind, AdminSettings, ClientName, Exposed, Scope, Scopes, Token,
 };
@@ -20,7 +18,7 @@ pub use crate::energy::EnergySettings;
 use crate::measure::{Counting, Expression};
 use crate::protocol::{Dialect, EndField};
 pub use crate::record::{DecisionLevel, LogSettings, TraceSettings};
-use crate::rule::RuleSet;
+use crate::rule::{PathGlob, RuleSet};
 use crate::tls::ServerTls;
 use crate::toxic::ProxyRun;
 use crate::units::Seed;
@@ -199,7 +197,7 @@ pub struct RouteSpec {
     /// The host of the TLS handshake, in lower case.
     pub sni: Option<String>,
     pub host: Option<String>,
-    pub path: Option<GlobSet>,
+    pub path: Option<PathGlob>,
     /// Name (lower-case) and exact value.
     pub headers: Vec<(String, String)>,
     pub upstream: usize,
@@ -263,7 +261,7 @@ impl Observe {
 #[derive(Clone, Debug)]
 pub struct Safety {
     /// Paths that no rule ever touches.
-    pub never: GlobSet,
+    pub never: Vec<PathGlob>,
     pub max_delay_per_call: Duration,
     pub max_faults_per_call: usize,
     pub dry_run: bool,
@@ -441,11 +439,10 @@ mod tests {
 
     #[test]
     fn a_route_takes_what_matches_all_of_it() {
-        let path = globset::Glob::new("/v2/**").ok();
         let route = RouteSpec {
             sni: None,
             host: Some("*.example.com".into()),
-            path: path.and_then(|it| GlobSet::builder().add(it).build().ok()),
+            path: PathGlob::new("/v2/**").ok(),
             headers: vec![("x-tenant".into(), "a".into())],
             upstream: 1,
             protocol: None,

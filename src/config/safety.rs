@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -57,17 +56,4 @@ impl Default for SafetyConfig {
             halt_file: None,
         }
     }
-}
-
-/// A glob on paths: `*` stays within a segment.
-pub(super) fn path_glob(text: &str) -> Result<Glob, globset::Error> {
-    GlobBuilder::new(text).literal_separator(true).build()
-}
-
-pub(super) fn glob_set(globs: impl IntoIterator<Item = Glob>) -> Result<GlobSet, globset::Error> {
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        set.add(glob);
-    }
-    set.build()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Inputs, Problems, Resolved, Source, resolve};
+use crate::rule::is_never;
 use crate::snapshot::{AdminBind, Bind, DecisionLevel, HeadPolicy};
 use crate::units::Seed;
 use crate::upstream::{Endpoint, HttpVersion};
@@ -69,8 +70,11 @@ fn a_small_file_resolves_with_all_defaults() {
     assert_eq!(upstream.connect_timeout, Duration::from_secs(5));
     assert_eq!(upstream.idle_timeout, Duration::from_secs(4));
     assert_eq!(upstream.max_age, Duration::from_secs(600));
-    assert!(resolved.snapshot.safety.never.is_match("/v2/health/ready"));
-    assert!(!resolved.snapshot.safety.never.is_match("/v1/models"));
+    assert!(is_never(
+        &resolved.snapshot.safety.never,
+        "/v2/health/ready"
+    ));
+    assert!(!is_never(&resolved.snapshot.safety.never, "/v1/models"));
     assert_eq!(resolved.snapshot.safety.max_faults_per_call, 8);
     let admin = AdminBind::Tcp("127.0.0.1:9901".parse().unwrap());
     assert_eq!(resolved.settings.admin.bind, admin);

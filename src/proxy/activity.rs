@@ -1,7 +1,8 @@
 //! How one call's upstream work shows in the energy ledger. Where nothing is metered, each of these
 //! is one branch.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ops::Deref;
 use std::rc::Rc;
 
 use tokio::time::Instant;
@@ -11,31 +12,55 @@ use crate::energy::ledger::{ActivitySender, Finish};
 /// A worker's ledger, shared by its calls.
 pub(super) type SharedSender = Rc<RefCell<ActivitySender>>;
 
-/// The upstream work of one call. Clones tell of the same work.
-#[derive(Clone, Debug)]
-pub(super) struct Activity(Option<Rc<Work>>);
+/// The upstream work of one call.
+#[derive(Debug)]
+pub(super) struct Activity(Option<Work>);
 
 #[derive(Debug)]
 struct Work {
     sender: SharedSender,
     call: u64,
+    own: State,
+    /// In place of `own` once somebody else tells of it too, which few calls have.
+    shared: OnceCell<Rc<State>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
     begun: Cell<bool>,
     held: Cell<bool>,
     done: Cell<bool>,
     over: Cell<bool>,
 }
 
+impl Deref for Work {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.shared.get().map_or(&self.own, |it| it)
+    }
+}
+
 impl Activity {
     pub(super) fn new(sender: Option<&SharedSender>, call: u64) -> Self {
-        Self(sender.map(|sender| {
-            Rc::new(Work {
-                sender: Rc::clone(sender),
-                call,
-                begun: Cell::new(false),
-                held: Cell::new(false),
-                done: Cell::new(false),
-                over: Cell::new(false),
-            })
+        Self(sender.map(|sender| Work {
+            sender: Rc::clone(sender),
+            call,
+            own: State::default(),
+            shared: OnceCell::new(),
+        }))
+    }
+
+    /// Another that tells of the same work.
+    pub(super) fn share(&self) -> Self {
+        Self(self.0.as_ref().map(|work| {
+            let state = work.shared.get_or_init(|| Rc::new(work.own.clone()));
+            Work {
+                sender: Rc::clone(&work.sender),
+                call: work.call,
+                own: State::default(),
+                shared: OnceCell::from(Rc::clone(state)),
+            }
         }))
     }
 
@@ -113,5 +138,39 @@ impl Activity {
                 .borrow_mut()
                 .end(work.call, Instant::now(), finish);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::energy::ledger::{Event, ledger};
+
+    #[test]
+    fn two_that_share_a_work_tell_of_it_once() {
+        let (mut senders, mut rings) = ledger(1, 1, 16);
+        let sender = Rc::new(RefCell::new(senders.remove(0)));
+        let one = Activity::new(Some(&sender), 7);
+        one.begin(0);
+        let (other, third) = (one.share(), one.share());
+        other.hold();
+        // Held already.
+        one.hold();
+        third.release();
+        one.done();
+        other.done();
+        assert!(!one.is_open() && !other.is_open() && third.is_metered());
+        let mut told = Vec::new();
+        rings.drain(|it| {
+            told.push(match it.event {
+                Event::Begin { .. } => "begin",
+                Event::Hold => "hold",
+                Event::Release => "release",
+                Event::Done => "done",
+                Event::End(_) => "end",
+            });
+        });
+        assert_eq!(told, ["begin", "hold", "release", "done"]);
+        assert!(!Activity::new(None, 8).share().is_metered());
     }
 }

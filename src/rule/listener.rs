@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use globset::GlobSet;
 use smallvec::SmallVec;
 
 use crate::call::Call;
 use crate::rule::index::Index;
-use crate::rule::select::{Truth, decode};
-use crate::rule::{RuleCell, Select};
+use crate::rule::path_glob::is_never;
+use crate::rule::select::Truth;
+use crate::rule::{PathGlob, RuleCell, Select};
 
 /// The rules that watch one listener, indexed so that a thousand cost little more than one.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct ListenerRules {
     /// Finds groups by the head.
     index: Index,
     /// Paths that no rule ever touches.
-    never: GlobSet,
+    never: Vec<PathGlob>,
     /// Callers may ask for faults here: what they ask with goes no further.
     strips: bool,
 }
@@ -71,7 +71,7 @@ impl Candidates<'_> {
 }
 
 impl ListenerRules {
-    pub(super) fn new(entries: Vec<Entry>, never: &GlobSet, strips: bool) -> Self {
+    pub(super) fn new(entries: Vec<Entry>, never: &[PathGlob], strips: bool) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         let mut by_head: HashMap<String, usize> = HashMap::new();
         for entry in entries {
@@ -108,7 +108,7 @@ impl ListenerRules {
         Self {
             groups,
             index,
-            never: never.clone(),
+            never: never.to_vec(),
             strips,
         }
     }
@@ -128,7 +128,7 @@ impl ListenerRules {
     /// into the body before [`Self::select`].
     pub fn candidates<'r>(&'r self, call: &Call<'_>) -> Candidates<'r> {
         let mut candidates = Candidates::default();
-        if self.is_never(call.path) {
+        if is_never(&self.never, call.path) {
             return candidates;
         }
         for id in self.index.lookup(call, true) {
@@ -171,16 +171,6 @@ impl ListenerRules {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Also as the upstream will read it: an escaped letter must not open a protected path.
-    fn is_never(&self, path: &str) -> bool {
-        if self.never.is_empty() {
-            return false;
-        }
-        let decoded = decode(path, false);
-        self.never.is_match(path)
-            || (path.contains('%') && self.never.is_match(&*String::from_utf8_lossy(&decoded)))
     }
 }
 

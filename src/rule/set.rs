@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use globset::GlobSet;
 use smallvec::SmallVec;
 
 use crate::call::Moment;
 use crate::effect::{Fate, RuleToken};
 use crate::rule::cell::micros;
 use crate::rule::listener::Entry;
-use crate::rule::{ListenerRules, RuleCell, RuleSpec, Selected, Trigger};
+use crate::rule::{ListenerRules, PathGlob, RuleCell, RuleSpec, Selected, Trigger};
 
 /// All rules of one snapshot, in file order.
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ pub struct Setting<'a> {
     /// Names of the listeners, in the order of the snapshot.
     pub listeners: &'a [Arc<str>],
     /// Paths that no rule ever touches.
-    pub never: &'a GlobSet,
+    pub never: &'a [PathGlob],
     /// No rule touches anything; what they would do is decided and counted.
     pub dry_run: bool,
     /// Now, since the process started.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::GlobSet;
 use hormesis::admin::{Admin, AdminAddress, AdminThread, TokenFolders, token_entry};
 use hormesis::control::Handle;
 use hormesis::live::Live;
@@ -46,7 +45,7 @@ fn snapshot() -> Arc<Snapshot> {
         upstreams: Vec::new(),
         rules: Arc::new(RuleSet::default()),
         safety: Safety {
-            never: GlobSet::empty(),
+            never: Vec::new(),
             max_delay_per_call: Duration::from_secs(300),
             max_faults_per_call: 8,
             dry_run: false,

@@ -74,7 +74,7 @@ fn divide(calls: &[Call], windows: &[u64], spread: Spread, mut check: impl FnMut
             let mut tell = |at, event| {
                 if (stretch.from..stretch.to).contains(&at) {
                     let call = id as u64;
-                    attribution.apply(Activity { call, at, event });
+                    attribution.apply(&Activity { call, at, event });
                 }
             };
             tell(call.from, Event::Begin { upstream: 0 });
@@ -184,7 +184,7 @@ fn windows_that_were_put_away_still_count() {
     let mut attribution = Attribution::new(vec![Some(0)], IdleSettings::default());
     let source = attribution.open(&source(Spread::NONE), 0);
     let apply = |attribution: &mut Attribution, call, at, event| {
-        attribution.apply(Activity { call, at, event });
+        attribution.apply(&Activity { call, at, event });
     };
     for (id, call) in [&long, &short].into_iter().enumerate() {
         let begin = Event::Begin { upstream: 0 };
@@ -261,7 +261,7 @@ fn a_call_that_nobody_is_told_of_has_no_figure_and_counts() {
             ..finish(Outcome::Ok)
         };
         for (at, event) in [(0, Event::Begin { upstream: 0 }), (WINDOW, Event::End(end))] {
-            attribution.apply(Activity { call, at, event });
+            attribution.apply(&Activity { call, at, event });
         }
     }
     let step = Step::Window {

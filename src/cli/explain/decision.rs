@@ -8,7 +8,7 @@ use crate::call::{Call, Description, Found, Moment};
 use crate::effect::{Effect, Fate};
 use crate::protocol::look::Look;
 use crate::protocol::{NativeError, RequestHead};
-use crate::rule::{Course, Decision, RuleSpec, Selected, Step, Verdict, decide};
+use crate::rule::{Course, Decision, RuleSpec, Selected, Step, Verdict, decide, is_never};
 use crate::snapshot::{ListenerSpec, ProtocolSpec, Snapshot};
 
 /// All that there is to tell of a request.
@@ -76,7 +76,7 @@ impl<'a> Explanation<'a> {
             upstream: &snapshot.upstreams[upstream].name,
             protocol: protocol.name(),
             moment,
-            never: snapshot.safety.never.is_match(request.path()),
+            never: is_never(&snapshot.safety.never, request.path()),
             rules,
             answer: answer(&steps, protocol, &call),
             steps,

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::GlobSet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -182,7 +181,7 @@ fn selects(spec: &RuleSpec, select: &Select, call: &Call<'_>) -> bool {
         vec![single],
         &Setting {
             listeners: &[Arc::from(call.listener)],
-            never: &GlobSet::empty(),
+            never: &[],
             dry_run: false,
             at: Duration::ZERO,
             previous: None,

@@ -10,9 +10,9 @@ use crate::config::address::{Carried, parse_bind};
 use crate::config::document::Document;
 use crate::config::hint::unknown_name;
 use crate::config::protocols::{self, CARRIED_AS_TCP};
-use crate::config::safety::{glob_set, path_glob};
 use crate::config::tree::Located;
 use crate::config::{ForwardedConfig, ListenerConfig, ObserveConfig, Problems, ProfileConfig};
+use crate::rule::PathGlob;
 use crate::snapshot::{HeadPolicy, ListenerSpec, Observe, ProtocolSpec, RouteSpec};
 use crate::tls::{ALPN_HTTP_1, ALPN_HTTP_2};
 
@@ -232,8 +232,8 @@ fn route(
         let message = "a route without a condition takes every call";
         located.error(problems, &format!("routes[{index}]"), message, help);
     }
-    let path = match config.path.as_deref().map(path_glob) {
-        Some(Ok(glob)) => glob_set([glob]).ok(),
+    let path = match config.path.as_deref().map(PathGlob::new) {
+        Some(Ok(glob)) => Some(glob),
         Some(Err(error)) => {
             let help =
                 "`*` stands for a segment, `**` for any number, `{a,b}` for either".to_owned();

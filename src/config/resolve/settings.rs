@@ -9,11 +9,11 @@ use super::tls::Files;
 use super::upstreams::Upstream;
 use crate::config::admin::parse_health;
 use crate::config::document::Document;
-use crate::config::safety::{glob_set, path_glob};
 use crate::config::toxiproxy::{parse_pattern, parse_toxiproxy};
 use crate::config::tree::Located;
 use crate::config::{EnergyConfig, Inputs, LogConfig, PeerLimitsConfig, Problems, SafetyConfig};
 use crate::http1::MAX_FIELDS;
+use crate::rule::PathGlob;
 use crate::snapshot::{
     Bind, EnergySettings, Limits, LogSettings, Safety, SettingPlace, Settings, ToxiproxySettings,
 };
@@ -33,10 +33,10 @@ pub(super) fn safety(
 ) -> Option<Safety> {
     let default = SafetyConfig::default();
     let config = document.safety.as_ref().map_or(&default, |it| &it.value);
-    let mut globs = Vec::with_capacity(config.never.len());
+    let mut never = Vec::with_capacity(config.never.len());
     for (index, text) in config.never.iter().enumerate() {
-        match (path_glob(text), &document.safety) {
-            (Ok(glob), _) => globs.push(glob),
+        match (PathGlob::new(text), &document.safety) {
+            (Ok(glob), _) => never.push(glob),
             (Err(error), Some(located)) => {
                 let help = "`*` stands for a segment, `**` for any number".to_owned();
                 located.error(
@@ -64,7 +64,7 @@ pub(super) fn safety(
         located.error(problems, "max_ttl", message, help);
     }
     Some(Safety {
-        never: glob_set(globs).ok()?,
+        never,
         max_delay_per_call: config.max_delay_per_call.get(),
         max_faults_per_call: config.max_faults_per_call,
         dry_run: config.dry_run || inputs.dry_run,

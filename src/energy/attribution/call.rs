@@ -145,10 +145,10 @@ impl InFlight {
 
     /// After a cut the call stays as a ghost, where its program can be watched and its work was
     /// not done.
-    pub(super) fn end(&mut self, at: u64, finish: Finish, labels: CallLabels) {
+    pub(super) fn end(&mut self, at: u64, finish: &Finish, labels: CallLabels) {
         let outcome = finish.outcome;
         let whole = finish.whole;
-        let told = finish.told.then(|| Box::new(finish));
+        let told = finish.told.then(|| Box::new(finish.clone()));
         let end = |at| End {
             at,
             outcome,

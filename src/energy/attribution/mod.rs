@@ -84,11 +84,15 @@ impl Attribution {
 
     /// Takes an entry of the ledger. Entries of one call come in order; entries come before the
     /// windows that they fall into.
-    pub fn apply(&mut self, activity: Activity) {
-        let Activity { call, at, event } = activity;
+    pub fn apply(&mut self, activity: &Activity) {
+        let &Activity {
+            call,
+            at,
+            ref event,
+        } = activity;
         match event {
             Event::Begin { upstream } => {
-                let program = self.programs.get(usize::from(upstream)).copied().flatten();
+                let program = self.programs.get(usize::from(*upstream)).copied().flatten();
                 self.calls.begin(call, program, at);
             }
             Event::Done => {
@@ -102,7 +106,7 @@ impl Attribution {
                 };
                 if it.ended.is_none() {
                     self.classes.end(finish.outcome);
-                    let labels = self.classes.labels(&finish);
+                    let labels = self.classes.labels(finish);
                     it.end(at, finish, labels);
                 }
             }

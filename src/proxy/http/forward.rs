@@ -373,7 +373,7 @@ async fn converse_both(
         .decided
         .as_ref()
         .map(|decided| Rc::clone(&decided.execution));
-    let activity = call.activity.clone();
+    let activity = call.activity.share();
     let over = {
         let to = Destination {
             upstream: &connection.stream,

@@ -57,7 +57,7 @@ pub(super) async fn serve(session: Session, run: ProxyRun) {
     call.activity.hold();
     let mut pair = Pair::new(&call, &run, &upstream);
     let flow = Cell::default();
-    let (timer, activity) = (&session.worker.timer, call.activity.clone());
+    let (timer, activity) = (&session.worker.timer, call.activity.share());
     let passing = poll_fn(|context| pair.poll(context, &flow));
     let ended = metered(passing, || flow.get(), &activity, timer).await;
     let acted = std::mem::take(&mut pair.acted);

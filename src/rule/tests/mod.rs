@@ -7,7 +7,6 @@ mod select;
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::{Glob, GlobSet};
 use smallvec::smallvec;
 
 use crate::call::{Call, Phase, Side};
@@ -15,7 +14,9 @@ use crate::draw::Draws;
 use crate::effect::{Effect, Effects, WaitTime};
 use crate::fault::Fault;
 use crate::model::Limits;
-use crate::rule::{FaultSpec, RuleSet, RuleSource, RuleSpec, Schedule, Select, Setting, Trigger};
+use crate::rule::{
+    FaultSpec, PathGlob, RuleSet, RuleSource, RuleSpec, Schedule, Select, Setting, Trigger,
+};
 use crate::units::Probability;
 
 /// A fault whose effect shows what it drew.
@@ -66,13 +67,11 @@ fn compile(specs: Vec<RuleSpec>) -> Arc<RuleSet> {
 }
 
 fn compile_after(specs: Vec<RuleSpec>, previous: Option<&RuleSet>, at: Duration) -> Arc<RuleSet> {
-    let mut never = GlobSet::builder();
-    never.add(Glob::new("/healthz").unwrap());
     Arc::new(RuleSet::compile(
         specs,
         &Setting {
             listeners: &["chat".into()],
-            never: &never.build().unwrap(),
+            never: &[PathGlob::new("/healthz").unwrap()],
             dry_run: false,
             at,
             previous,
