@@ -295,5 +295,6 @@ mod tests {
     #[test]
     fn the_grammar_of_arguments_is_sound() {
         Arguments::command().debug_assert();
+        RunOnly::command().debug_assert();
     }
 }

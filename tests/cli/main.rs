@@ -402,6 +402,16 @@ fn a_request_in_a_file_is_explained_like_a_curl_command() {
 }
 
 #[test]
+fn an_escaped_letter_opens_no_protected_path_here_either() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hormesis.toml", include_str!("cases/explain.toml"));
+    let curl = "curl http://127.0.0.1:9000/%68ealthz";
+    let output = sandbox.output(&["explain", "hormesis.toml", "--json", "--curl", curl]);
+    let explained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(explained["never"], true, "{explained:#}");
+}
+
+#[test]
 fn the_same_call_is_explained_alike_from_its_record() {
     let sandbox = Sandbox::new();
     sandbox.write("hormesis.toml", include_str!("cases/explain.toml"));
