@@ -190,6 +190,15 @@ pub enum Outcome {
     Ok,
 }
 
+/// Arrays by outcome are in the order of [`Outcome::ALL`].
+const _: () = {
+    let mut index = 0;
+    while index < Outcome::ALL.len() {
+        assert!(Outcome::ALL[index] as usize == index);
+        index += 1;
+    }
+};
+
 impl Outcome {
     pub const ALL: [Self; 6] = [
         Self::ClientAbort,

@@ -14,17 +14,38 @@ pub(super) fn apportion_into(
     total: u64,
     weights: &[u64],
     parts: &mut [u64],
-    remainders: &mut Vec<(u128, usize)>,
+    remainders: &mut Vec<(u64, usize)>,
 ) {
     let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
     parts.fill(0);
     if sum == 0 {
         return;
     }
+    // A window's figures fit, and so do their remainders; dividing 128 bits takes ten times as long.
+    match u64::try_from(sum) {
+        Ok(sum) => share_out(total, weights, parts, remainders, |weight| {
+            divide(total, weight, sum)
+        }),
+        Err(_) => share_out(total, weights, parts, &mut Vec::new(), |weight| {
+            let product = u128::from(total) * u128::from(weight);
+            let part = u64::try_from(product / sum).unwrap_or(total);
+            (part, product % sum)
+        }),
+    }
+}
+
+/// `divide`: the whole part of a weight, and the remainder.
+fn share_out<R: Ord + Copy>(
+    total: u64,
+    weights: &[u64],
+    parts: &mut [u64],
+    remainders: &mut Vec<(R, usize)>,
+    divide: impl Fn(u64) -> (u64, R),
+) {
     remainders.clear();
     let mut given = 0_u64;
     for (index, weight) in weights.iter().enumerate() {
-        let (part, remainder) = divide(total, *weight, sum);
+        let (part, remainder) = divide(*weight);
         parts[index] = part;
         given += part;
         remainders.push((remainder, index));
@@ -34,21 +55,24 @@ pub(super) fn apportion_into(
         return;
     }
     // Only who is among the first counts, not in which order.
-    let first = |a: &(u128, usize), b: &(u128, usize)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
+    let first = |a: &(R, usize), b: &(R, usize)| b.0.cmp(&a.0).then(a.1.cmp(&b.1));
     remainders.select_nth_unstable_by((left - 1).min(weights.len() - 1), first);
     for (_, index) in remainders.iter().take(left) {
         parts[*index] += 1;
     }
 }
 
-/// `total * weight / sum` and its remainder; `weight` is a part of `sum`, so it fits.
-fn divide(total: u64, weight: u64, sum: u128) -> (u64, u128) {
-    // A window's figures nearly always fit, and dividing 128 bits takes ten times as long.
-    if let (Some(product), Ok(sum)) = (total.checked_mul(weight), u64::try_from(sum)) {
-        return (product / sum, u128::from(product % sum));
+/// `total * weight / sum` and its remainder; `weight` is a part of `sum`, so both fit.
+fn divide(total: u64, weight: u64, sum: u64) -> (u64, u64) {
+    if let Some(product) = total.checked_mul(weight) {
+        return (product / sum, product % sum);
     }
     let product = u128::from(total) * u128::from(weight);
-    (u64::try_from(product / sum).unwrap_or(total), product % sum)
+    let narrow = |it: u128| u64::try_from(it).unwrap_or(total);
+    (
+        narrow(product / u128::from(sum)),
+        narrow(product % u128::from(sum)),
+    )
 }
 
 #[cfg(test)]

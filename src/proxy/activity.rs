@@ -76,13 +76,11 @@ impl Activity {
     }
 
     /// The first byte goes upstream. A second try goes on with the same work.
-    pub(super) fn begin(&self, upstream: u16) {
+    pub(super) fn begin(&self, upstream: u16, at: Instant) {
         if let Some(work) = &self.0
             && !work.begun.replace(true)
         {
-            work.sender
-                .borrow_mut()
-                .begin(work.call, upstream, Instant::now());
+            work.sender.borrow_mut().begin(work.call, upstream, at);
         }
     }
 
@@ -126,7 +124,7 @@ impl Activity {
     }
 
     /// The call is over.
-    pub(super) fn end(&self, finish: impl FnOnce() -> Finish) {
+    pub(super) fn end(&self, at: Instant, finish: impl FnOnce() -> Finish) {
         if let Some(work) = &self.0
             && work.begun.replace(false)
         {
@@ -134,9 +132,7 @@ impl Activity {
                 whole: work.over.get() || work.done.get(),
                 ..finish()
             };
-            work.sender
-                .borrow_mut()
-                .end(work.call, Instant::now(), finish);
+            work.sender.borrow_mut().end(work.call, at, finish);
         }
     }
 }
@@ -151,7 +147,7 @@ mod tests {
         let (mut senders, mut rings) = ledger(1, 1, 16);
         let sender = Rc::new(RefCell::new(senders.remove(0)));
         let one = Activity::new(Some(&sender), 7);
-        one.begin(0);
+        one.begin(0, Instant::now());
         let (other, third) = (one.share(), one.share());
         other.hold();
         // Held already.

@@ -322,7 +322,7 @@ impl<'s> InFlight<'s> {
         let records = &self.session.worker.records;
         let log = records.wants(facts);
         let followed = records.is_followed(facts);
-        self.activity.end(|| self.finish_line(outcome, log));
+        self.activity.end(now, || self.finish_line(outcome, log));
         if log || followed || self.has_span() {
             let record = self.record(outcome, origin, total);
             for effect in &record.effects {
@@ -413,9 +413,10 @@ impl<'s> InFlight<'s> {
     pub(in crate::proxy) fn sent(&mut self, connecting: Duration) {
         let injected = self.execution().map_or(Duration::ZERO, Execution::injected);
         self.not_ours = injected + connecting;
-        self.upstream_sent = Some(Instant::now());
+        let now = Instant::now();
+        self.upstream_sent = Some(now);
         if let Some(upstream) = self.generation.metered(self.target.upstream) {
-            self.activity.begin(upstream);
+            self.activity.begin(upstream, now);
         }
     }
 

@@ -8,6 +8,7 @@ use std::thread::Thread;
 use rtrb::Producer;
 
 use crate::record::follow::Following;
+use crate::record::writer::RING;
 use crate::record::{DecisionLevel, EnergyLine, NoteLine, Record, Tracer};
 
 /// What decides whether a call is told of; known without building its [`Record`].
@@ -145,6 +146,10 @@ impl Ring {
         };
         if producer.push(line).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        // Once on the way to full: the writer's next look may come too late.
+        if producer.slots() == RING / 2 {
+            self.writer.unpark();
         }
         // Pairs with the fence of the writer between its going to sleep and its last look: one of
         // the two sees the other, so that a line is never left behind a sleeping writer. A busy

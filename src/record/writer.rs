@@ -20,11 +20,12 @@ use crate::record::{
 };
 
 /// Lines that one sender can be ahead of the writer.
-const RING: usize = 4096;
-/// How often a writer that has work looks at the rings.
-const ROUND: Duration = Duration::from_millis(10);
+pub(crate) const RING: usize = 4096;
+/// How often a writer that has work looks at the rings, unless one is half full before. Each look
+/// takes what a worker on the same core had in its caches.
+const ROUND: Duration = Duration::from_millis(50);
 /// Rounds without a line after which the writer sleeps until it is woken.
-const IDLE_ROUNDS: u32 = 20;
+const IDLE_ROUNDS: u32 = 4;
 /// How long [`DecisionLog::close`] waits for a writer that is stuck.
 const CLOSE: Duration = Duration::from_secs(2);
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 use tempfile::tempdir;
+use tokio::time::Instant;
 
 use crate::call::{Description, Outcome};
 use crate::effect::RuleToken;
@@ -136,6 +137,21 @@ fn a_writer_that_sleeps_is_woken_by_a_line() {
 }
 
 /// A pipe that nobody reads stands for a disk or terminal that hangs.
+#[test]
+fn a_ring_that_is_half_full_is_not_left_to_the_next_round() {
+    let (producer, mut lines) = RingBuffer::new(RING);
+    let writer = thread::current();
+    let level = DecisionLevel::All;
+    let sender = RecordSender::new(level, None, producer, Arc::default(), writer);
+    for id in 0..RING as u64 / 2 {
+        sender.send(record(id), true);
+    }
+    let waits = Instant::now();
+    thread::park_timeout(Duration::from_secs(60));
+    assert!(waits.elapsed() < Duration::from_secs(30));
+    assert!(lines.pop().is_ok());
+}
+
 #[test]
 fn a_log_that_stands_still_holds_no_sender_and_loses_nothing_silently() {
     let dir = tempdir().unwrap();

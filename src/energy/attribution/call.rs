@@ -18,7 +18,7 @@ const RULE: &str = "upstream-active";
 pub(super) struct InFlight {
     pub(super) program: Option<usize>,
     begun: u64,
-    segments: SmallVec<[Segment; 2]>,
+    segments: SmallVec<[Segment; 1]>,
     /// When its work was over, where that was before its end.
     done: Option<u64>,
     pub(super) ended: Option<End>,
@@ -75,13 +75,19 @@ pub(super) struct Charge {
     pub(super) dyn_uj: u64,
     pub(super) zombie_uj: u64,
     pub(super) idle_uj: u64,
-    pub(super) lo_uj: u64,
-    pub(super) hi_uj: u64,
     /// The part of `hi_uj` of windows that were put away before the call was over.
     pub(super) early_uj: u64,
+    pub(super) windows: u32,
+    detail: Option<Box<Detail>>,
+}
+
+/// What only the figure of one call tells. Kept apart, as thousands of calls are only summed up.
+#[derive(Clone, Debug)]
+pub(super) struct Detail {
+    pub(super) lo_uj: u64,
+    pub(super) hi_uj: u64,
     /// What the counter may be off at either end of the call.
     pub(super) edge_uj: u64,
-    pub(super) windows: u32,
     pub(super) shortest: u64,
     pub(super) gap_ns: u64,
     /// Active time, and active time times calls at work.
@@ -170,6 +176,11 @@ impl InFlight {
             self.start(Kind::Ghost, at);
         }
         self.ended = Some(end(at));
+    }
+
+    /// Whether it has ended, and nobody is told of it alone.
+    pub(super) fn is_only_summed_up(&self) -> bool {
+        self.ended.as_ref().is_some_and(|it| it.told.is_none())
     }
 
     /// Since when it is a ghost.
@@ -275,18 +286,20 @@ impl InFlight {
         let finish = ended.told.as_ref()?;
         let counted: SmallVec<[&Charge; 4]> =
             self.charges.iter().filter(|it| it.windows > 0).collect();
+        let details = || counted.iter().filter_map(|it| it.detail.as_deref());
         let sums = self.sums(idle);
         let bound = |part: &dyn Fn(&Charge) -> u64| {
             (!counted.is_empty()).then(|| counted.iter().map(|it| part(it)).sum::<u64>())
         };
-        let active: u128 = counted.iter().map(|it| u128::from(it.active_ns)).sum();
-        let crowd: u128 = counted.iter().map(|it| u128::from(it.crowd)).sum();
-        let gap_ns = self.charges.iter().map(|it| it.gap_ns).max().unwrap_or(0);
-        let shortest = counted.iter().map(|it| it.shortest).min();
+        let active: u128 = details().map(|it| u128::from(it.active_ns)).sum();
+        let crowd: u128 = details().map(|it| u128::from(it.crowd)).sum();
+        let gaps = self.charges.iter().filter_map(|it| it.detail.as_deref());
+        let gap_ns = gaps.map(|it| it.gap_ns).max().unwrap_or(0);
+        let shortest = details().map(|it| it.shortest).min();
         let mut flags = self.flags;
         let set = [
             (Flag::Gap, gap_ns > 0),
-            (Flag::HostShared, counted.iter().any(|it| it.host_shared)),
+            (Flag::HostShared, details().any(|it| it.host_shared)),
             (
                 Flag::SubWindow,
                 shortest.is_some_and(|it| ended.at - self.begun < it),
@@ -327,32 +340,47 @@ impl Charge {
             dyn_uj: 0,
             zombie_uj: 0,
             idle_uj: 0,
+            early_uj: 0,
+            windows: 0,
+            detail: None,
+        }
+    }
+
+    pub(super) fn detail(&mut self) -> &mut Detail {
+        self.detail.get_or_insert_default()
+    }
+
+    fn lo(&self, spread: Spread) -> u64 {
+        let Some(detail) = self.detail.as_deref().filter(|it| !it.host_shared) else {
+            return 0;
+        };
+        let low = u128::from(detail.lo_uj) * u128::from(spread.low) / 1000;
+        let low = u64::try_from(low).unwrap_or(u64::MAX);
+        low.saturating_sub(2 * detail.edge_uj).min(self.dyn_uj)
+    }
+
+    fn hi(&self, spread: Spread) -> u64 {
+        let Some(detail) = &self.detail else {
+            return self.dyn_uj;
+        };
+        let high = u128::from(detail.hi_uj) * u128::from(spread.high) / 1000;
+        let high = u64::try_from(high).unwrap_or(u64::MAX);
+        high.saturating_add(2 * detail.edge_uj).max(self.dyn_uj)
+    }
+}
+
+impl Default for Detail {
+    fn default() -> Self {
+        Self {
             lo_uj: 0,
             hi_uj: 0,
-            early_uj: 0,
             edge_uj: 0,
-            windows: 0,
             shortest: u64::MAX,
             gap_ns: 0,
             active_ns: 0,
             crowd: 0,
             host_shared: false,
         }
-    }
-
-    fn lo(&self, spread: Spread) -> u64 {
-        if self.host_shared {
-            return 0;
-        }
-        let low = u128::from(self.lo_uj) * u128::from(spread.low) / 1000;
-        let low = u64::try_from(low).unwrap_or(u64::MAX);
-        low.saturating_sub(2 * self.edge_uj).min(self.dyn_uj)
-    }
-
-    fn hi(&self, spread: Spread) -> u64 {
-        let high = u128::from(self.hi_uj) * u128::from(spread.high) / 1000;
-        let high = u64::try_from(high).unwrap_or(u64::MAX);
-        high.saturating_add(2 * self.edge_uj).max(self.dyn_uj)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::call::Charge;
 use super::call::Sums;
 use super::ranges::{Range, Told};
@@ -64,15 +66,28 @@ pub(super) struct Classes {
     last: Option<(Labels, CallLabels)>,
     numbers: BTreeMap<Labels, u32>,
     names: BTreeSet<Arc<str>>,
-    /// Energy and calls, by source and labels.
-    sums: BTreeMap<(usize, u32), (MicroJoules, u64)>,
-    sizes: BTreeMap<Outcome, Histogram>,
-    calls: BTreeMap<Outcome, u64>,
+    /// By number of the labels.
+    sums: Vec<SmallVec<[Sum; 1]>>,
+    by_outcome: [OfOutcome; Outcome::ALL.len()],
+}
+
+/// What one source charged to calls with the same labels.
+#[derive(Clone, Copy, Debug)]
+struct Sum {
+    source: usize,
+    energy: MicroJoules,
+    calls: u64,
+}
+
+#[derive(Debug, Default)]
+struct OfOutcome {
+    calls: u64,
+    sizes: Option<Histogram>,
 }
 
 impl Classes {
     pub(super) fn end(&mut self, outcome: Outcome) {
-        *self.calls.entry(outcome).or_default() += 1;
+        self.by_outcome[outcome as usize].calls += 1;
     }
 
     pub(super) fn labels(&mut self, finish: &Finish) -> CallLabels {
@@ -138,10 +153,23 @@ impl Classes {
         if charge.windows == 0 {
             return;
         }
-        let mut count = |number, uj| {
-            let sum = self.sums.entry((charge.source, number)).or_default();
-            sum.0 += MicroJoules(u128::from(uj));
-            sum.1 += 1;
+        let mut count = |number: u32, uj| {
+            let number = number as usize;
+            if self.sums.len() <= number {
+                self.sums.resize_with(number + 1, SmallVec::new);
+            }
+            let sums = &mut self.sums[number];
+            let known = sums.iter().position(|it| it.source == charge.source);
+            let index = known.unwrap_or_else(|| {
+                sums.push(Sum {
+                    source: charge.source,
+                    energy: MicroJoules::ZERO,
+                    calls: 0,
+                });
+                sums.len() - 1
+            });
+            sums[index].energy += MicroJoules(u128::from(uj));
+            sums[index].calls += 1;
         };
         if charge.zombie_uj > 0 {
             count(labels.zombie, charge.zombie_uj);
@@ -163,9 +191,9 @@ impl Classes {
         plus(&mut sum.idle, figure.idle_uj);
         sum.calls += 1;
         if let Some(uj) = figure.dyn_uj {
-            let sizes = self.sizes.entry(outcome);
+            let sizes = &mut self.by_outcome[outcome as usize].sizes;
             sizes
-                .or_insert_with(|| Histogram::new(&Bounds::ENERGY))
+                .get_or_insert_with(|| Histogram::new(&Bounds::ENERGY))
                 .observe_millionths(uj);
         }
         if figure.zombie_uj.is_some() {
@@ -199,7 +227,12 @@ impl Classes {
 
     /// Puts these sums into a snapshot that has its sources.
     pub(super) fn fill(&self, totals: &mut Totals, ranges: &Told) {
-        let class = |(&(source, number), &(energy, calls))| {
+        let class = |number: u32, sum: &Sum| {
+            let Sum {
+                source,
+                energy,
+                calls,
+            } = *sum;
             let labels = &self.labels[number as usize];
             let range = ranges.of_source(source, &Group::Class(number));
             let range = range.unwrap_or_default().around(energy);
@@ -217,7 +250,11 @@ impl Classes {
                 calls,
             }
         };
-        totals.classes = self.sums.iter().map(class).collect();
+        let sums = (0..).zip(&self.sums);
+        totals.classes = sums
+            .flat_map(|(number, sums)| sums.iter().map(move |sum| (number, sum)))
+            .map(|(number, sum)| class(number, sum))
+            .collect();
         totals.classes.sort_by(|a, b| a.class.cmp(&b.class));
         for (group, sum) in self.sums_of_groups() {
             let range = ranges.whole(&group);
@@ -239,8 +276,14 @@ impl Classes {
                 Group::Total => totals.total = sum,
             }
         }
-        totals.calls.clone_from(&self.calls);
-        totals.sizes.clone_from(&self.sizes);
+        for (outcome, of) in Outcome::ALL.into_iter().zip(&self.by_outcome) {
+            if of.calls > 0 {
+                totals.calls.insert(outcome, of.calls);
+            }
+            if let Some(sizes) = &of.sizes {
+                totals.sizes.insert(outcome, sizes.clone());
+            }
+        }
     }
 }
 

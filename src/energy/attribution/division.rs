@@ -20,7 +20,7 @@ pub(super) struct Scratch {
     chosen: Vec<usize>,
     weights: Vec<u64>,
     parts: Vec<u64>,
-    remainders: Vec<(u128, usize)>,
+    remainders: Vec<(u64, usize)>,
 }
 
 /// A call, or folded work, in a window.
@@ -326,23 +326,28 @@ impl Attribution {
         if !dynamic.idle_known {
             call.flags.add(Flag::IdleUnknown);
         }
-        let length = dynamic.stretch.length();
+        let is_only_summed_up = call.is_only_summed_up();
         let charge = call.charge(dynamic.source);
         charge.windows += 1;
-        charge.shortest = charge.shortest.min(length);
         charge.dyn_uj += uj;
         if only_ghost {
             charge.zombie_uj += uj;
         }
-        if crowd.alone && it.time.active > 0 {
-            charge.lo_uj += uj.saturating_sub(share(dynamic.over_uj, pot.uj, dynamic.uj));
+        if is_only_summed_up {
+            return;
         }
-        charge.hi_uj = charge.hi_uj.saturating_add(crowd.most);
-        charge.edge_uj = charge.edge_uj.max(dynamic.edge_uj);
-        charge.host_shared |= !pot.known;
-        charge.active_ns = charge.active_ns.saturating_add(it.time.active);
+        let length = dynamic.stretch.length();
+        let detail = charge.detail();
+        detail.shortest = detail.shortest.min(length);
+        if crowd.alone && it.time.active > 0 {
+            detail.lo_uj += uj.saturating_sub(share(dynamic.over_uj, pot.uj, dynamic.uj));
+        }
+        detail.hi_uj = detail.hi_uj.saturating_add(crowd.most);
+        detail.edge_uj = detail.edge_uj.max(dynamic.edge_uj);
+        detail.host_shared |= !pot.known;
+        detail.active_ns = detail.active_ns.saturating_add(it.time.active);
         let shared = product_over(it.time.active, crowd.active, length.max(1));
-        charge.crowd = charge.crowd.saturating_add(shared);
+        detail.crowd = detail.crowd.saturating_add(shared);
     }
 
     /// A ghost is over when its program falls idle, and when another call hides it.

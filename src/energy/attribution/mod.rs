@@ -155,7 +155,7 @@ impl Attribution {
             let presence = it.presence(stretch);
             let present = presence.active + presence.held;
             if present > 0 {
-                it.charge(source).gap_ns += present;
+                it.charge(source).detail().gap_ns += present;
             }
             if it.ghost_since().is_some_and(|since| since < stretch.to) {
                 it.flags.add(Flag::ZombieUnknown);
