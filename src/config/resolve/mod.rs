@@ -88,7 +88,6 @@ fn compile(
         });
     }
     let listeners: Vec<ListenerSpec> = listeners.into_iter().collect::<Option<_>>()?;
-    let safety = safety?;
     let seed = inputs.seed.or(document.seed.as_ref().map(|it| it.value));
     let snapshot = Snapshot {
         generation: 1,

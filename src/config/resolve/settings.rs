@@ -30,7 +30,7 @@ pub(super) fn safety(
     document: &Document<'_>,
     inputs: &Inputs<'_>,
     problems: &mut Problems,
-) -> Option<Safety> {
+) -> Safety {
     let default = SafetyConfig::default();
     let config = document.safety.as_ref().map_or(&default, |it| &it.value);
     let mut never = Vec::with_capacity(config.never.len());
@@ -63,7 +63,7 @@ pub(super) fn safety(
         let message = "`max_ttl` is 0, so no rule could be put or armed";
         located.error(problems, "max_ttl", message, help);
     }
-    Some(Safety {
+    Safety {
         never,
         max_delay_per_call: config.max_delay_per_call.get(),
         max_faults_per_call: config.max_faults_per_call,
@@ -72,7 +72,7 @@ pub(super) fn safety(
         counting: config.counting,
         max_ttl: config.max_ttl.get(),
         halt_file: config.halt_file.clone(),
-    })
+    }
 }
 
 /// Against slow or greedy peers.
