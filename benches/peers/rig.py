@@ -74,6 +74,16 @@ def cpu_seconds(pid):
     return total / CLOCK_TICKS
 
 
+def on_cpu_seconds(pid):
+    """The same of the threads that are there, to the nanosecond: for measurements that last only some ticks."""
+    total = 0
+    for member in tree(pid):
+        for thread in Path(f"/proc/{member}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):
+                total += int(thread.read_text().split()[0])
+    return total / 1e9
+
+
 def memory_bytes(pid):
     """Resident and proportional set size; shared pages count once in the second."""
     sizes = {"Rss:": 0, "Pss:": 0}
@@ -209,6 +219,12 @@ class Rig:
         if done == 0:
             raise RuntimeError(f"h2load: nothing succeeded: {counts}")
         return done
+
+    def some(self, url, clients, count):
+        """So many requests over HTTP/1.1, all of which succeed."""
+        out = self.load(["h2load", "--h1", "-t1", f"-c{clients}", f"-n{count}", url])
+        if f" {count} succeeded" not in out:
+            raise RuntimeError(next(line for line in out.splitlines() if line.startswith("requests:")))
 
     def request_log(self, url, clients, rps=None):
         """Pairs of status and microseconds over HTTP/1.1, at a rate for each client if given."""

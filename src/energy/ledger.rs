@@ -242,7 +242,9 @@ impl OpenSender {
 
     fn end(&mut self, call: u64, at: Instant, finish: Finish) {
         let at = since(self.epoch, at);
-        if let Some(folded) = self.folded.remove(&call) {
+        if !self.folded.is_empty()
+            && let Some(folded) = self.folded.remove(&call)
+        {
             self.folds.end(folded.upstream, at, folded.active);
             return;
         }

@@ -301,6 +301,7 @@ impl Attribution {
             high_uj: pot.uj.saturating_add(under),
             edge_uj: dynamic.edge_uj,
             going_on: touches.len(),
+            next: 0,
             touches,
         };
         let (calls, classes) = (&mut self.calls, &self.classes);

@@ -31,6 +31,24 @@ pub(super) struct Record {
     pub(super) touches: Vec<Touch>,
     /// How many of these calls are not over.
     pub(super) going_on: usize,
+    /// The place behind the last that was found: calls are over nearly in their order.
+    pub(super) next: usize,
+}
+
+impl Record {
+    /// Where a call is among those of the window.
+    fn place(&mut self, call: u64) -> Option<usize> {
+        let is_next = |it: &Touch| it.call == call;
+        let at = if self.touches.get(self.next).is_some_and(is_next) {
+            self.next
+        } else {
+            self.touches
+                .binary_search_by_key(&call, |it| it.call)
+                .ok()?
+        };
+        self.next = at + 1;
+        Some(at)
+    }
 }
 
 /// A call in a window.
@@ -216,7 +234,7 @@ impl Ranges {
         let Some(first) = first else { return };
         let skipped = usize::try_from(first.saturating_sub(self.gone)).unwrap_or(usize::MAX);
         for record in self.open.iter_mut().skip(skipped) {
-            if let Ok(at) = record.touches.binary_search_by_key(&call, |it| it.call) {
+            if let Some(at) = record.place(call) {
                 let known = record.touches[at].labels.replace(labels);
                 record.going_on -= usize::from(known.is_none());
             }
