@@ -24,6 +24,8 @@ pub(crate) const RING: usize = 4096;
 /// How often a writer that has work looks at the rings, unless one is half full before. Each look
 /// takes what a worker on the same core had in its caches.
 const ROUND: Duration = Duration::from_millis(50);
+/// The same while somebody follows, who may only be so many lines behind.
+const FOLLOWED_ROUND: Duration = Duration::from_millis(10);
 /// Rounds without a line after which the writer sleeps until it is woken.
 const IDLE_ROUNDS: u32 = 4;
 /// How long [`DecisionLog::close`] waits for a writer that is stuck.
@@ -252,7 +254,7 @@ impl Writer {
                 return;
             }
             if idle < IDLE_ROUNDS {
-                thread::park_timeout(ROUND);
+                self.rest();
                 continue;
             }
             self.shared.asleep.store(true, Ordering::Relaxed);
@@ -262,6 +264,18 @@ impl Writer {
             }
             self.shared.asleep.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Until the next round, unless a ring is half full already: only on its way there it wakes.
+    fn rest(&self) {
+        if self.rings.iter().any(|it| it.slots() >= RING / 2) {
+            return;
+        }
+        thread::park_timeout(if self.shared.follow.any() {
+            FOLLOWED_ROUND
+        } else {
+            ROUND
+        });
     }
 
     /// Takes in new rings; `false` once the log is closed.

@@ -136,7 +136,6 @@ fn a_writer_that_sleeps_is_woken_by_a_line() {
     assert_eq!(lines(&file).len(), 3);
 }
 
-/// A pipe that nobody reads stands for a disk or terminal that hangs.
 #[test]
 fn a_ring_that_is_half_full_is_not_left_to_the_next_round() {
     let (producer, mut lines) = RingBuffer::new(RING);
@@ -152,6 +151,7 @@ fn a_ring_that_is_half_full_is_not_left_to_the_next_round() {
     assert!(lines.pop().is_ok());
 }
 
+/// A pipe that nobody reads stands for a disk or terminal that hangs.
 #[test]
 fn a_log_that_stands_still_holds_no_sender_and_loses_nothing_silently() {
     let dir = tempdir().unwrap();

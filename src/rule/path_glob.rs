@@ -1,6 +1,6 @@
 //! A glob on paths, as the list of paths that no rule touches and routes have them.
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet};
 
 use super::select::decode;
 
@@ -18,20 +18,21 @@ enum Kind {
     Whole(Box<str>),
     /// The path up to its `/**`, the slash included.
     Below(Box<str>),
-    Pattern(GlobMatcher),
+    Pattern(GlobSet),
 }
 
 impl PathGlob {
-    /// An error for what no path could be compared with, such as a class that does not end.
+    /// An error for what no path could be compared with, such as a class that does not end, and for
+    /// what would take too much memory.
     pub fn new(text: &str) -> Result<Self, globset::Error> {
         let is_plain = |text: &str| !text.contains(SPECIAL);
         let below = text.strip_suffix("**").filter(|it| it.ends_with('/'));
         let kind = match below {
             _ if is_plain(text) => Kind::Whole(text.into()),
-            Some(below) if below != "/" && is_plain(below) => Kind::Below(below.into()),
+            Some(below) if is_plain(below) => Kind::Below(below.into()),
             _ => {
                 let glob = GlobBuilder::new(text).literal_separator(true).build()?;
-                Kind::Pattern(glob.compile_matcher())
+                Kind::Pattern(GlobSet::builder().add(glob).build()?)
             }
         };
         Ok(Self(kind))
@@ -41,7 +42,7 @@ impl PathGlob {
         match &self.0 {
             Kind::Whole(whole) => **whole == *path,
             Kind::Below(beginning) => path.starts_with(&**beginning),
-            Kind::Pattern(matcher) => matcher.is_match(path),
+            Kind::Pattern(set) => set.is_match(path),
         }
     }
 }
@@ -51,7 +52,9 @@ impl PathGlob {
 pub fn is_never(never: &[PathGlob], path: &str) -> bool {
     let is_listed = |path: &str| never.iter().any(|it| it.is_match(path));
     is_listed(path)
-        || (path.contains('%') && is_listed(&String::from_utf8_lossy(&decode(path, false))))
+        || (!never.is_empty()
+            && path.contains('%')
+            && is_listed(&String::from_utf8_lossy(&decode(path, false))))
 }
 
 #[cfg(test)]
@@ -76,11 +79,16 @@ mod tests {
         assert!(matches!(kind("/v2/*/ready"), Kind::Pattern(_)));
         assert!(matches!(kind("/a/**/**"), Kind::Pattern(_)));
         assert!(matches!(kind("/a**"), Kind::Pattern(_)));
-        assert!(matches!(kind("/**"), Kind::Pattern(_)));
+        assert!(matches!(kind("/**"), Kind::Below(_)));
         let below = PathGlob::new("/v2/health/**").unwrap();
         assert!(below.is_match("/v2/health/ready") && below.is_match("/v2/health/"));
         assert!(!below.is_match("/v2/health") && !below.is_match("/v2/healthy"));
         assert!(PathGlob::new("/v2/[").is_err());
+        // What the library can read and not compile is an error too.
+        let nested = format!("{}a{}", "{".repeat(300), "}".repeat(300));
+        assert!(PathGlob::new(&nested).is_err());
+        assert_eq!(compiled("*.", ".."), Some(false));
+        assert!(!PathGlob::new("*.").unwrap().is_match(".."));
     }
 
     proptest! {

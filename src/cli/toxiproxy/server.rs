@@ -174,8 +174,8 @@ impl Options {
 /// Toxiproxy's levels as filters; none where there is no such level.
 fn filter(level: &str) -> Option<&'static str> {
     Some(match level {
-        "trace" => "info,hormesis=trace",
-        "debug" => "info,hormesis=debug",
+        // There are no messages of ours below `debug`.
+        "trace" | "debug" => "info,hormesis=debug",
         "info" | "" => "info",
         "warn" => "warn",
         "error" | "fatal" | "panic" => "error",

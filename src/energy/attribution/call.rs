@@ -75,7 +75,7 @@ pub(super) struct Charge {
     pub(super) dyn_uj: u64,
     pub(super) zombie_uj: u64,
     pub(super) idle_uj: u64,
-    /// The part of `hi_uj` of windows that were put away before the call was over.
+    /// What was in windows that were put away before the call was over.
     pub(super) early_uj: u64,
     pub(super) windows: u32,
     detail: Option<Box<Detail>>,
