@@ -59,7 +59,7 @@ docs: ## write the generated pages under docs/, then the library's documentation
 bench: ## instructions and times of the hot paths (needs valgrind; ARGS=decide for a part)
 	$(CARGO) bench --locked --bench hot_paths -- $(ARGS)
 
-bench-peers: ## beside nginx, HAProxy and Envoy, 50 minutes (ARGS="--only http --rounds 3")
+bench-peers: ## beside nginx, HAProxy and Envoy, an hour (ARGS="--only http --rounds 3")
 	$(CARGO) build --release --locked
 	env $$(benches/peers/setup.sh) HORMESIS_BIN=$${HORMESIS_BIN:-target/release/hormesis} \
 	  python3 benches/peers/peers.py $(ARGS)

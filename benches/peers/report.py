@@ -109,7 +109,8 @@ def table(report):
 
 def caption(report):
     machine = report["machine"]
-    finer = " and ".join(f"{row.times * report['rounds']} of {row.name}" for row in ROWS if row.times > 1)
+    taken = {row.name: len(report["rows"].get(row.name, {}).get(row.ours, [])) for row in ROWS if row.times > 1}
+    finer = ", ".join(f"{count} of {name}" for name, count in taken.items() if count > report["rounds"])
     return (
         f"{report['rounds']} rounds of 2 × {report['seconds']} s ({finer}) on {machine['cores']} cores ({machine['cpu']}), Linux "
         f"{machine['kernel']}; medians. Ratios are to the best of the named peers, round by round."
