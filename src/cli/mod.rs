@@ -70,8 +70,8 @@ struct Look {
     color: ColorChoice,
 }
 
-/// The part of the grammar that a sidecar's start needs. To set up all of it takes a third of the
-/// instructions of a start, and a fourth of its memory.
+/// The part of the grammar that a sidecar's start needs. To set up all of it took a third of the
+/// instructions that a start's first thread ran, and thirty pages of memory.
 #[derive(Debug, Parser)]
 struct RunOnly {
     #[command(subcommand)]
